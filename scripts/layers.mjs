@@ -1,0 +1,36 @@
+// The layers of src/ and what each may import: written into biome.json by `node scripts/layers.mjs`, checked there by the linter.
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const LAYERS = {
+  core: [],
+  config: ['core'],
+  host: ['core'],
+  logs: ['core'],
+  probes: ['core'],
+  supervisor: ['core', 'host', 'logs', 'probes'],
+  view: ['core'],
+  foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view'],
+  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'foreground'],
+};
+
+const overrides = Object.entries(LAYERS).map(([layer, allowed]) => {
+  const forbidden = Object.keys(LAYERS).filter((other) => other !== layer && !allowed.includes(other));
+  const patterns = [
+    {
+      group: forbidden.flatMap((other) => [`../${other}/**`, `../../${other}/**`]),
+      message: `${layer}/ may import ${allowed.join(', ') || 'nothing'} of src/`,
+    },
+    // Pure: no clock, no machine, no packages.
+    ...(layer === 'core'
+      ? [{ group: ['**', '!./**', '!../**'], message: 'core/ is pure: no node:, no packages' }]
+      : []),
+  ];
+  return {
+    includes: [`src/${layer}/**`],
+    linter: { rules: { style: { noRestrictedImports: { level: 'error', options: { patterns } } } } },
+  };
+});
+
+const config = JSON.parse(readFileSync('biome.json', 'utf8'));
+const kept = (config.overrides ?? []).filter(({ includes }) => !includes[0].startsWith('src/'));
+writeFileSync('biome.json', `${JSON.stringify({ ...config, overrides: [...overrides, ...kept] }, null, 2)}\n`);

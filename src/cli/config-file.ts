@@ -1,0 +1,29 @@
+/** A configuration file for a command: the services that are wanted, or its problems printed and exit status 78. */
+import { formatDiagnostics } from '../config/diagnostic.ts';
+import { readConfig } from '../config/read.ts';
+import { EXIT, GsupError } from '../core/error.ts';
+import { withDependencies } from '../core/graph.ts';
+import { nearest } from '../core/name.ts';
+import type { SupervisorSpec } from '../core/service.ts';
+
+/** Every service of `file`, or those of `names` and what they depend on. @throws {GsupError} 78, or 4 for an unknown name. */
+export async function specFromFile(file: string, names: readonly string[]): Promise<SupervisorSpec> {
+  const result = await readConfig(file, { env: process.env });
+  const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
+  if (!result.ok) throw new GsupError(formatDiagnostics(result.problems, { colour }), { exitStatus: EXIT.config });
+  if (result.warnings.length > 0) process.stderr.write(`${formatDiagnostics(result.warnings, { colour })}\n`);
+  if (names.length === 0) return result.spec;
+  const { services } = result.spec;
+  const known = services.map(({ name }) => name);
+  for (const name of names) {
+    if (known.includes(name)) continue;
+    const near = nearest(name, known);
+    throw new GsupError(`no service ${name} in ${file}`, {
+      exitStatus: EXIT.noSuchService,
+      hint: near === null ? `it has ${known.join(', ')}` : `did you mean ${near}?`,
+    });
+  }
+  const dependencies = Object.fromEntries(services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]));
+  const wanted = withDependencies(names, dependencies);
+  return { ...result.spec, services: services.filter(({ name }) => wanted.includes(name)) };
+}

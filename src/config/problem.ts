@@ -1,0 +1,74 @@
+/** What is wrong in a configuration, by path; and valibot's issues in that form. */
+import type * as v from 'valibot';
+import { nearest } from '../core/name.ts';
+import { NOT_YET } from './schema.ts';
+
+export type Path = readonly (string | number)[];
+
+export type Problem = {
+  readonly path: Path;
+  /** Whether the key is wrong, or its value. */
+  readonly at: 'key' | 'value';
+  readonly message: string;
+};
+
+type Issue = v.BaseIssue<unknown>;
+
+/** `services.api.stop` */
+export function showPath(path: Path): string {
+  return path.length === 0
+    ? 'the file'
+    : path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${key}`)).join('');
+}
+
+/** Each issue as a problem below `base`; `knownAt` names the keys that an object may have. */
+export function problemsOf(
+  issues: readonly Issue[],
+  base: Path,
+  knownAt: (path: Path) => readonly string[],
+): readonly Problem[] {
+  return issues.flatMap((issue) => problemsOfIssue(issue, base, knownAt));
+}
+
+function problemsOfIssue(issue: Issue, base: Path, knownAt: (path: Path) => readonly string[]): readonly Problem[] {
+  const keys = (issue.path ?? []).map(({ key }) => key as string | number);
+  const path = [...base, ...keys];
+  // Of the forms that a value may have, the one is meant whose inside was wrong.
+  const inner = (issue.issues ?? []).filter((sub) => sub.path !== undefined);
+  if (inner.length > 0) return problemsOf(inner, path, knownAt);
+  if (issue.type === 'strict_object' && issue.expected === 'never') return [unknownKey(path, knownAt)];
+  if (issue.received === 'undefined') {
+    const parent = path.slice(0, -1);
+    return [{ path: parent, at: 'key', message: `"${path.at(-1)}" is missing in ${showPath(parent)}` }];
+  }
+  const isOwn = issue.type === 'raw_transform' || issue.message.startsWith('expected');
+  const received = describe(issue.input);
+  const wanted = isOwn ? issue.message : expectedOf(issue);
+  const message = issue.type === 'raw_transform' ? wanted : `${wanted}, not ${received}`;
+  return [{ path, at: 'value', message: `${showPath(path)}: ${message}` }];
+}
+
+function unknownKey(path: Path, knownAt: (path: Path) => readonly string[]): Problem {
+  const key = String(path.at(-1));
+  const parent = path.slice(0, -1);
+  const known = knownAt(parent);
+  if (NOT_YET.includes(key)) {
+    return { path, at: 'key', message: `"${key}" is not supported yet by this version of gsup` };
+  }
+  const near = nearest(key, known);
+  const hint = near === null ? `; it may have ${known.join(', ')}` : `; did you mean "${near}"?`;
+  return { path, at: 'key', message: `unknown key "${key}" in ${showPath(parent)}${known.length > 0 ? hint : ''}` };
+}
+
+function expectedOf(issue: Issue): string {
+  const names: Readonly<Record<string, string>> = { string: 'a text', number: 'a number', boolean: 'true or false' };
+  if (issue.type === 'strict_object' || issue.type === 'record') return 'expected a map';
+  return `expected ${names[issue.expected ?? ''] ?? issue.expected ?? 'another value'}`;
+}
+
+function describe(input: unknown): string {
+  if (Array.isArray(input)) return 'a list';
+  if (input === null) return 'nothing';
+  if (typeof input === 'object') return 'a map';
+  return JSON.stringify(input);
+}

@@ -1,0 +1,151 @@
+/** A configuration file → a SupervisorSpec, or every problem of it with its place. */
+import { dirname, resolve } from 'node:path';
+import * as v from 'valibot';
+import { findCycle } from '../core/graph.ts';
+import { isServiceName, nearest } from '../core/name.ts';
+import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
+import type { Diagnostic } from './diagnostic.ts';
+import { type Path, type Problem, problemsOf } from './problem.ts';
+import { resolveService, withDefaults } from './resolve.ts';
+import { configSchema, type ServiceInput, serviceSchema, type TopInput, topSchema } from './schema.ts';
+import { type Environment, plain, readSource } from './source.ts';
+
+export type ConfigResult =
+  | { readonly ok: true; readonly spec: SupervisorSpec; readonly warnings: readonly Diagnostic[] }
+  | { readonly ok: false; readonly problems: readonly Diagnostic[] };
+
+/** Reads `file` (YAML, JSON, or a module); `env` is for `${VAR}` in values. Never throws for what is in the file. */
+export async function readConfig(file: string, { env }: { env: Environment }): Promise<ConfigResult> {
+  const source = await readSource(file, env);
+  if (!source.ok) return source;
+  const { value } = source;
+  if (value === null || value === undefined)
+    return { ok: false, problems: [plain(file, 'is empty; "gsup init" writes one to begin with')] };
+  if (typeof value !== 'object' || Array.isArray(value))
+    return { ok: false, problems: [plain(file, 'is no map; it needs "services:"')] };
+  const problems: Problem[] = [];
+  const spec = specOf(value, dirname(resolve(file)), problems);
+  const found = [...source.problems, ...problems.map(source.locate)];
+  if (found.length > 0 || spec === null) return { ok: false, problems: found.sort(byPlace) };
+  return { ok: true, spec, warnings: warningsOf(spec).map(source.locate) };
+}
+
+function specOf(value: object, folder: string, problems: Problem[]): SupervisorSpec | null {
+  const top = v.safeParse(topSchema, value);
+  if (!top.success) problems.push(...problemsOf(top.issues, [], knownAt));
+  const services = 'services' in value && isMap(value.services) ? value.services : {};
+  const defaults = top.success ? (top.output.defaults ?? {}) : {};
+  if (Object.keys(services).length === 0 && top.success) {
+    problems.push({ path: ['services'], at: 'key', message: 'there are no services; add one below "services:"' });
+  }
+  const specs = Object.entries(services).flatMap(([name, input]) => serviceOf(name, input, defaults, folder, problems));
+  checkDependencies(services, specs, problems);
+  return top.success && problems.length === 0 ? { services: specs, shutdownTimeoutMs: timeoutOf(top.output) } : null;
+}
+
+function serviceOf(
+  name: string,
+  input: unknown,
+  defaults: ServiceInput,
+  folder: string,
+  problems: Problem[],
+): ServiceSpec[] {
+  const path: Path = ['services', name];
+  if (!isServiceName(name)) {
+    const message = `"${name}" is no name of a service; use letters, digits, _ . - and not "all"`;
+    problems.push({ path, at: 'key', message });
+  }
+  const parsed = v.safeParse(serviceSchema, input ?? {});
+  if (!parsed.success) {
+    problems.push(...problemsOf(parsed.issues, path, knownAt));
+    return [];
+  }
+  return [resolveService(name, withDefaults(defaults, parsed.output), { folder, problems })];
+}
+
+function checkDependencies(services: object, specs: readonly ServiceSpec[], problems: Problem[]): void {
+  const known = Object.keys(services);
+  for (const { name, dependsOn } of specs) {
+    for (const other of Object.keys(dependsOn)) {
+      if (known.includes(other)) continue;
+      const near = nearest(other, known);
+      const hint = near === null ? `the services are ${known.join(', ')}` : `did you mean "${near}"?`;
+      problems.push({
+        path: ['services', name, 'dependsOn', other],
+        at: 'key',
+        message: `${name} depends on "${other}", which is no service; ${hint}`,
+      });
+    }
+  }
+  const cycle = findCycle(Object.fromEntries(specs.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)])));
+  if (cycle === null) return;
+  const [first = '', second = ''] = cycle;
+  problems.push({
+    path: ['services', first, 'dependsOn', second],
+    at: 'key',
+    message: `services depend on each other in a circle: ${cycle.join(' → ')}`,
+  });
+}
+
+/** What is allowed and yet seldom meant. */
+function warningsOf(spec: SupervisorSpec): readonly Problem[] {
+  const policies = new Map(spec.services.map(({ name, restart }) => [name, restart.policy]));
+  return spec.services.flatMap(({ name, dependsOn }) =>
+    Object.entries(dependsOn)
+      .filter(([other, condition]) => condition === 'completed' && policies.get(other) === 'always')
+      .map(
+        ([other]): Problem => ({
+          path: ['services', other],
+          at: 'key',
+          message: `warning: ${name} waits until ${other} has completed, but ${other} is restarted always; give it "restart: on-failure"`,
+        }),
+      ),
+  );
+}
+
+/** The keys that the schema knows at a path. */
+function knownAt(path: Path): readonly string[] {
+  let schema: unknown = configSchema;
+  for (const step of path) {
+    const entries = entriesOf(schema);
+    if (entries) schema = entries[String(step)];
+    else schema = unwrap(schema, 'value');
+  }
+  return Object.keys(entriesOf(schema) ?? {});
+}
+
+type SchemaParts = {
+  wrapped?: unknown;
+  pipe?: readonly unknown[];
+  options?: readonly unknown[];
+  entries?: Record<string, unknown>;
+  value?: unknown;
+};
+
+function entriesOf(schema: unknown): Record<string, unknown> | undefined {
+  return unwrap(schema, 'entries') as Record<string, unknown> | undefined;
+}
+
+/** The first part of that name inside of optional, pipe and union. */
+function unwrap(schema: unknown, part: 'entries' | 'value'): unknown {
+  const parts = schema as SchemaParts | undefined;
+  if (!parts) return undefined;
+  if (parts[part] !== undefined) return parts[part];
+  const inside = [parts.wrapped, ...(parts.pipe?.[0] === schema ? [] : (parts.pipe ?? [])), ...(parts.options ?? [])];
+  return inside
+    .filter((one) => one !== undefined && one !== schema)
+    .map((one) => unwrap(one, part))
+    .find((one) => one !== undefined);
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function timeoutOf(top: TopInput): number | null {
+  return top.shutdown?.timeout ?? null;
+}
+
+function byPlace(a: Diagnostic, b: Diagnostic): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+}

@@ -1,0 +1,214 @@
+/** Checked input and defaults → a ServiceSpec; what only shows when keys are taken together is a problem with its path. */
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import {
+  type Check,
+  DEFAULT_PRE_STOP_TIMEOUT_MS,
+  DEFAULT_READY_INTERVAL_MS,
+  DEFAULT_READY_TIMEOUT_MS,
+  DEFAULT_RESTART,
+  DEFAULT_STOP,
+  type DependencyCondition,
+  type Program,
+  type ReadyPolicy,
+  type RestartPolicy,
+  type ServiceSpec,
+  type StopPolicy,
+} from '../core/service.ts';
+import { type ParsedCheck, parseHttp, parseLog, parseTcp } from './check-spec.ts';
+import type { Path, Problem } from './problem.ts';
+import type { ServiceInput } from './schema.ts';
+import { splitWords } from './words.ts';
+
+type Words = NonNullable<ServiceInput['command']>;
+type Argv = readonly [string, ...string[]];
+
+/** Takes problems as they are found; the result is used only when there were none. */
+export type Resolving = { readonly folder: string; readonly problems: Problem[] };
+
+/** `folder` is where relative paths begin. */
+export function resolveService(name: string, input: ServiceInput, resolving: Resolving): ServiceSpec {
+  const path: Path = ['services', name];
+  const { folder } = resolving;
+  return {
+    name,
+    program: programOf(input, path, resolving),
+    cwd: resolve(folder, input.cwd ?? '.'),
+    env: input.env ?? {},
+    envFiles: envFilesOf(input, path, resolving),
+    inheritEnv: input.inheritEnv ?? true,
+    instances: input.instances === 'max' ? availableParallelism() : (input.instances ?? 1),
+    dependsOn: dependenciesOf(input),
+    ready: input.ready ? readyOf(input.ready, [...path, 'ready'], resolving) : null,
+    restart: restartOf(input.restart, [...path, 'restart'], resolving),
+    stop: stopOf(input.stop ?? {}, [...path, 'stop'], resolving),
+    critical: input.critical ?? false,
+    memoryLimitBytes: input.limits?.memory ?? null,
+    user: input.user === undefined ? null : String(input.user),
+    group: input.group === undefined ? null : String(input.group),
+    umask: input.umask ?? null,
+    nice: input.nice ?? null,
+  };
+}
+
+/** `defaults` under a service: maps are merged key by key, a check of its own replaces that of the defaults. */
+export function withDefaults(defaults: ServiceInput, input: ServiceInput): ServiceInput {
+  const ready =
+    input.ready && CHECKS.some((kind) => kind in (input.ready ?? {}))
+      ? without(defaults.ready, CHECKS)
+      : defaults.ready;
+  const merged: ServiceInput = { ...defaults, ...input };
+  if (defaults.env || input.env) merged.env = { ...defaults.env, ...input.env };
+  if (defaults.stop || input.stop) merged.stop = { ...defaults.stop, ...input.stop };
+  if (ready || input.ready) merged.ready = { ...ready, ...input.ready };
+  if (defaults.limits || input.limits) merged.limits = { ...defaults.limits, ...input.limits };
+  if (defaults.restart || input.restart) merged.restart = { ...asMap(defaults.restart), ...asMap(input.restart) };
+  return merged;
+}
+
+const CHECKS = ['http', 'tcp', 'exec', 'log', 'message'] as const;
+
+function without<T extends object>(map: T | undefined, keys: readonly string[]): T | undefined {
+  return map && (Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key))) as T);
+}
+
+function programOf(input: ServiceInput, path: Path, resolving: Resolving): Program {
+  const { command, script, shell } = input;
+  const nothing: Program = { kind: 'command', argv: ['true'] };
+  const problem = (message: string, key?: string): Program => {
+    resolving.problems.push({ path: key === undefined ? path : [...path, key], at: 'key', message });
+    return nothing;
+  };
+  const name = path.at(-1);
+  if (command === undefined && script === undefined)
+    return problem(`services.${name} has nothing to run; give it a command or a script`);
+  if (command !== undefined && script !== undefined)
+    return problem(`services.${name} has both command and script; one is enough`, 'script');
+  if (script !== undefined) {
+    if (shell === true) return problem('"shell" goes with a command line, not with a script', 'shell');
+    const interpreter =
+      input.interpreter === undefined ? [] : argv(input.interpreter, [...path, 'interpreter'], resolving);
+    const args = input.args === undefined ? [] : argv(input.args, [...path, 'args'], resolving);
+    const [first = null, ...interpreterArgs] = interpreter;
+    return { kind: 'script', script: resolve(resolving.folder, script), args, interpreter: first, interpreterArgs };
+  }
+  for (const key of ['args', 'interpreter'] as const) {
+    if (input[key] !== undefined)
+      problem(`"${key}" goes with a script, not with a command; write it into the command`, key);
+  }
+  if (shell !== true) return { kind: 'command', argv: argv(command ?? '', [...path, 'command'], resolving) };
+  if (typeof command !== 'string')
+    return problem('"shell: true" goes with a command line, not with a list of words', 'shell');
+  return { kind: 'shell', line: command };
+}
+
+function argv(words: Words, path: Path, { problems }: Resolving): Argv {
+  if (typeof words !== 'string') return words as unknown as Argv;
+  const split = splitWords(words);
+  const [first, ...rest] = split.ok ? split.words : [];
+  if (first !== undefined) return [first, ...rest];
+  const why = split.ok ? 'is empty' : split.problem;
+  const hint = why.startsWith('needs a shell') ? '; quote it, or add "shell: true"' : '';
+  problems.push({ path, at: 'value', message: `the command line ${why}${hint}` });
+  return ['true'];
+}
+
+function envFilesOf(input: ServiceInput, path: Path, { folder, problems }: Resolving): readonly string[] {
+  const names = typeof input.envFile === 'string' ? [input.envFile] : (input.envFile ?? []);
+  return names.map((name) => {
+    const file = resolve(folder, name);
+    if (!existsSync(file))
+      problems.push({ path: [...path, 'envFile'], at: 'value', message: `the env file ${name} does not exist` });
+    return file;
+  });
+}
+
+function dependenciesOf({ dependsOn }: ServiceInput): Readonly<Record<string, DependencyCondition>> {
+  if (!Array.isArray(dependsOn)) return dependsOn ?? {};
+  return Object.fromEntries(dependsOn.map((name): [string, DependencyCondition] => [name, 'ready']));
+}
+
+function readyOf(input: NonNullable<ServiceInput['ready']>, path: Path, resolving: Resolving): ReadyPolicy | null {
+  const kinds = CHECKS.filter((kind) => input[kind] !== undefined && input[kind] !== false);
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1) {
+    const message =
+      kind === undefined
+        ? `ready needs one of ${CHECKS.join(', ')}`
+        : `ready has ${kinds.join(' and ')}; exactly one is allowed`;
+    resolving.problems.push({ path, at: 'key', message });
+    return null;
+  }
+  const parsed = parseOne(kind, input, path, resolving);
+  if (!parsed.ok) {
+    resolving.problems.push({ path: [...path, kind], at: 'value', message: parsed.problem });
+    return null;
+  }
+  return {
+    check: parsed.check,
+    intervalMs: input.interval ?? DEFAULT_READY_INTERVAL_MS,
+    timeoutMs: input.timeout ?? DEFAULT_READY_TIMEOUT_MS,
+  };
+}
+
+function parseOne(
+  kind: Check['kind'],
+  input: NonNullable<ServiceInput['ready']>,
+  path: Path,
+  resolving: Resolving,
+): ParsedCheck {
+  switch (kind) {
+    case 'http':
+      return parseHttp(input.http ?? '');
+    case 'tcp':
+      return parseTcp(typeof input.tcp === 'number' ? `:${input.tcp}` : (input.tcp ?? ''));
+    case 'log':
+      return parseLog(input.log ?? '');
+    case 'exec':
+      return { ok: true, check: { kind, argv: argv(input.exec ?? '', [...path, 'exec'], resolving) } };
+    case 'message':
+      return { ok: true, check: { kind } };
+  }
+}
+
+function restartOf(input: ServiceInput['restart'], path: Path, { problems }: Resolving): RestartPolicy {
+  const { policy, minDelay, maxDelay, limit, window, successExitCodes } = asMap(input);
+  const restart: RestartPolicy = {
+    policy: policy ?? DEFAULT_RESTART.policy,
+    minDelayMs: minDelay ?? Math.min(DEFAULT_RESTART.minDelayMs, maxDelay ?? DEFAULT_RESTART.minDelayMs),
+    maxDelayMs: maxDelay ?? Math.max(DEFAULT_RESTART.maxDelayMs, minDelay ?? 0),
+    limit: limit ?? DEFAULT_RESTART.limit,
+    windowMs: window ?? DEFAULT_RESTART.windowMs,
+    successExitCodes: successExitCodes ?? DEFAULT_RESTART.successExitCodes,
+  };
+  if (restart.minDelayMs > restart.maxDelayMs) {
+    problems.push({
+      path: [...path, 'minDelay'],
+      at: 'value',
+      message: 'restart.minDelay is longer than restart.maxDelay',
+    });
+  }
+  return restart;
+}
+
+function asMap(restart: ServiceInput['restart']): Exclude<NonNullable<ServiceInput['restart']>, string> {
+  return typeof restart === 'string' ? { policy: restart } : (restart ?? {});
+}
+
+function stopOf(input: NonNullable<ServiceInput['stop']>, path: Path, resolving: Resolving): StopPolicy {
+  const { preStop } = input;
+  return {
+    signal: input.signal ?? DEFAULT_STOP.signal,
+    graceMs: input.grace ?? DEFAULT_STOP.graceMs,
+    killMode: input.killMode ?? DEFAULT_STOP.killMode,
+    drainDelayMs: input.drainDelay ?? DEFAULT_STOP.drainDelayMs,
+    preStop: preStop
+      ? {
+          argv: argv(preStop.exec, [...path, 'preStop', 'exec'], resolving),
+          timeoutMs: preStop.timeout ?? DEFAULT_PRE_STOP_TIMEOUT_MS,
+        }
+      : null,
+    message: input.message ?? DEFAULT_STOP.message,
+  };
+}

@@ -1,0 +1,210 @@
+/** The schema of supervisor.yaml: what may be written, of which the types and the published JSON Schema come. */
+import * as v from 'valibot';
+import { parseDuration } from '../core/duration.ts';
+import { parseSignal, type SignalName } from '../core/signal.ts';
+import { parseSize } from '../core/size.ts';
+
+/** Keys of features to come: an error that says so, never a silent nothing. */
+export const NOT_YET: readonly string[] = [
+  'http',
+  'sockets',
+  'live',
+  'rolling',
+  'logs',
+  'watch',
+  'schedule',
+  'notify',
+  'fd',
+];
+
+/** A text or number that `parse` understands; `what` and `like` are for the message. */
+function parsed<T>(what: string, like: string, parse: (input: string | number) => T | null) {
+  return v.pipe(
+    v.union([v.string(), v.number()], `expected a ${what} like ${like}`),
+    v.rawTransform<string | number, T>(({ dataset, addIssue, NEVER }) => {
+      const result = parse(dataset.value);
+      if (result !== null) return result;
+      addIssue({ message: `${JSON.stringify(dataset.value)} is no ${what}; expected ${like}` });
+      return NEVER;
+    }),
+  );
+}
+
+const duration = (about: string) =>
+  v.pipe(parsed('duration', '500ms, 10s or 1m30s', parseDuration), v.description(about));
+const bytes = (about: string) => v.pipe(parsed('size', '300MB or 64KiB', parseSize), v.description(about));
+const whole = (about: string, from: number, to: number) =>
+  v.pipe(
+    v.number(`expected a whole number from ${from} to ${to}`),
+    v.check((n) => Number.isInteger(n) && n >= from && n <= to, `expected a whole number from ${from} to ${to}`),
+    v.description(about),
+  );
+const text = (about: string) =>
+  v.pipe(v.string('expected a text'), v.nonEmpty('expected a text'), v.description(about));
+const flag = (about: string) => v.pipe(v.boolean('expected true or false'), v.description(about));
+const words = (about: string) =>
+  v.pipe(
+    v.union(
+      [
+        v.pipe(v.string(), v.nonEmpty()),
+        v.pipe(v.array(v.union([v.string(), v.pipe(v.number(), v.transform(String))])), v.minLength(1)),
+      ],
+      'expected a command line or a list of words',
+    ),
+    v.description(about),
+  );
+const oneOf = <const T extends readonly [string, ...string[]]>(about: string, known: T) =>
+  v.pipe(v.picklist(known, `expected ${known.join(', ')}`), v.description(about));
+const texts = (about: string) =>
+  v.pipe(v.union([v.string(), v.array(v.string())], 'expected a text or a list of texts'), v.description(about));
+
+const environment = v.record(
+  v.string(),
+  v.union(
+    [v.string(), v.pipe(v.number(), v.transform(String)), v.pipe(v.boolean(), v.transform(String))],
+    'expected a text, a number, true or false',
+  ),
+);
+
+const ready = v.strictObject({
+  http: v.optional(text('Ready when a GET of this address answers 200 to 399.')),
+  tcp: v.optional(
+    v.pipe(
+      v.union([v.string(), v.number()], 'expected host:port'),
+      v.description('Ready when host:port takes a connection.'),
+    ),
+  ),
+  exec: v.optional(words('Ready when this command exits with 0. No shell.')),
+  log: v.optional(text('Ready when a line of output matches this regular expression.')),
+  message: v.optional(flag("Ready when the app says process.send('ready').")),
+  interval: v.optional(duration('Between two tries. Default 200ms.')),
+  timeout: v.optional(duration('A failed start after it. Default 30s.')),
+});
+
+const restartPolicy = ['always', 'on-failure', 'never'] as const;
+const restart = v.strictObject({
+  policy: v.optional(oneOf('Default always.', restartPolicy)),
+  minDelay: v.optional(duration('First delay of the backoff. Default 250ms; 0s restarts at once, always.')),
+  maxDelay: v.optional(duration('Ceiling of the backoff. Default 60s.')),
+  limit: v.optional(whole('Restarts allowed within the window. Default 10.', 0, 1_000_000)),
+  window: v.optional(duration('Default 60s.')),
+  successExitCodes: v.optional(
+    v.pipe(
+      v.array(whole('', 0, 255), 'expected a list of exit codes'),
+      v.description('Exit codes that are no failure. Default [0].'),
+    ),
+  ),
+});
+
+const stop = v.strictObject({
+  signal: v.optional(
+    v.pipe(
+      parsed<SignalName>('signal', 'SIGTERM, TERM or 15', parseSignal),
+      v.description('Default: the signal that gsup gets, else SIGTERM.'),
+    ),
+  ),
+  grace: v.optional(duration('From the stop signal to SIGKILL. Default 10s.')),
+  killMode: v.optional(
+    oneOf('Whom signals reach: mixed (leader softly, group hard; the default), group or leader.', [
+      'mixed',
+      'group',
+      'leader',
+    ]),
+  ),
+  drainDelay: v.optional(duration('Readiness is off, traffic still served for so long before the signal. Default 0s.')),
+  preStop: v.optional(
+    v.pipe(
+      v.strictObject({
+        exec: words('Run before the stop signal. No shell.'),
+        timeout: v.optional(duration('At most so long. Default 5s.')),
+      }),
+      v.description('A hook before the stop signal.'),
+    ),
+  ),
+  message: v.optional(flag("The message 'shutdown' over Node's IPC in place of the signal. Default false.")),
+});
+
+const conditions = ['started', 'ready', 'completed'] as const;
+
+/** One entry of `services`, and `defaults`. */
+export const serviceSchema = v.strictObject({
+  command: v.optional(words('What to run: a line that is split into words (no shell), or a list of words.')),
+  shell: v.optional(flag('Give the command line to /bin/sh. Default false.')),
+  script: v.optional(text('A script in place of a command; its interpreter is found by shebang or extension.')),
+  args: v.optional(words('Arguments of the script.')),
+  interpreter: v.optional(words('What runs the script.')),
+  cwd: v.optional(text('Working directory, relative to this file. Default: its folder.')),
+  env: v.optional(v.pipe(environment, v.description('Variables of the environment.'))),
+  envFile: v.optional(texts('Files of variables, relative to this file, read at every start.')),
+  inheritEnv: v.optional(flag('Whether the environment of the command comes first. Default true.')),
+  instances: v.optional(
+    v.pipe(
+      v.union([v.literal('max'), whole('', 1, 1000)], 'expected a whole number from 1 to 1000, or max'),
+      v.description('Copies to run, or max (one a processor). Default 1.'),
+    ),
+  ),
+  dependsOn: v.optional(
+    v.pipe(
+      v.union(
+        [v.array(v.string()), v.record(v.string(), v.picklist(conditions, `expected ${conditions.join(', ')}`))],
+        'expected a list of services, or a map of service to started, ready or completed',
+      ),
+      v.description('Services that come first, and what of them is awaited; a list means ready.'),
+    ),
+  ),
+  ready: v.optional(v.pipe(ready, v.description('How to learn that it is ready: exactly one check.'))),
+  restart: v.optional(
+    v.pipe(
+      v.union([v.picklist(restartPolicy), restart], `expected ${restartPolicy.join(', ')}, or a map`),
+      v.description('What happens after an exit.'),
+    ),
+  ),
+  stop: v.optional(v.pipe(stop, v.description('How it is stopped.'))),
+  critical: v.optional(flag('When it has failed for good, everything stops. Default false.')),
+  limits: v.optional(
+    v.pipe(
+      v.strictObject({
+        memory: v.optional(bytes('Resident memory of the whole instance; above it: a graceful restart.')),
+      }),
+      v.description('Limits that lead to a restart.'),
+    ),
+  ),
+  user: v.optional(
+    v.pipe(v.union([v.string(), v.number()]), v.description('Name or number; only root may change it.')),
+  ),
+  group: v.optional(
+    v.pipe(v.union([v.string(), v.number()]), v.description('Name or number. Default: that of the user.')),
+  ),
+  umask: v.optional(
+    v.pipe(parsed('umask', '"022"', parseUmask), v.description('In octal, in quotes. Default: that of gsup.')),
+  ),
+  nice: v.optional(whole('From -20 (first) to 19 (last). Default: that of gsup.', -20, 19)),
+});
+
+/** The top level but for its services, which are checked one by one. */
+export const topSchema = v.strictObject({
+  shutdown: v.optional(
+    v.pipe(
+      v.strictObject({ timeout: v.optional(duration('Of a whole shutdown. Default: as long as its waves need.')) }),
+      v.description('The whole supervisor.'),
+    ),
+  ),
+  defaults: v.optional(v.pipe(serviceSchema, v.description('For every service that does not say otherwise.'))),
+  services: v.record(v.string(), v.unknown(), 'expected a map of services'),
+});
+
+/** The whole, for the JSON Schema. */
+export const configSchema = v.strictObject({
+  ...topSchema.entries,
+  services: v.pipe(v.record(v.string(), serviceSchema), v.description('Name to service.')),
+});
+
+export type ServiceInput = v.InferOutput<typeof serviceSchema>;
+export type TopInput = v.InferOutput<typeof topSchema>;
+/** What a `supervisor.config.ts` exports. */
+export type Config = v.InferInput<typeof configSchema>;
+
+function parseUmask(input: string | number): number | null {
+  const written = typeof input === 'number' ? input.toString(8).padStart(3, '0') : input;
+  return /^[0-7]{1,4}$/.test(written) ? Number.parseInt(written, 8) : null;
+}

@@ -1,0 +1,165 @@
+/** A file → its value and the place of each path in it. YAML and JSON are read by `yaml`; modules are imported. */
+import { readFileSync, statSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import { formatSize } from '../core/size.ts';
+import type { Diagnostic } from './diagnostic.ts';
+import { interpolate } from './interpolate.ts';
+import type { Path, Problem } from './problem.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+export type Source =
+  | {
+      readonly ok: true;
+      readonly value: unknown;
+      readonly problems: readonly Diagnostic[];
+      locate(problem: Problem): Diagnostic;
+    }
+  | { readonly ok: false; readonly problems: readonly Diagnostic[] };
+
+/** Nobody writes more by hand; a larger one is another file. */
+const LARGEST_BYTES = 1024 * 1024;
+const MODULES = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts']);
+
+/** Reads `file`, with the variables of `env` put in. */
+export async function readSource(file: string, env: Environment): Promise<Source> {
+  const refused = refuse(file);
+  if (refused !== null) return { ok: false, problems: [plain(file, refused)] };
+  if (MODULES.has(extname(file))) return readModule(file);
+  const bytes = readFileSync(file);
+  if (bytes.includes(0)) return { ok: false, problems: [plain(file, 'is a binary file, not YAML')] };
+  try {
+    return readYaml(file, new TextDecoder('utf-8', { fatal: true }).decode(bytes), env);
+  } catch {
+    return { ok: false, problems: [plain(file, 'is not UTF-8 text')] };
+  }
+}
+
+/** A diagnostic of the whole file. */
+export function plain(file: string, message: string): Diagnostic {
+  return { file, line: null, column: null, length: 0, message, source: null };
+}
+
+function refuse(file: string): string | null {
+  try {
+    const stat = statSync(file);
+    if (stat.isDirectory()) return 'is a directory; name a file in it';
+    if (!stat.isFile()) return 'is no regular file';
+    if (stat.size > LARGEST_BYTES) {
+      return `has ${formatSize(stat.size)}; a configuration of over 1MiB is refused, is this the right file?`;
+    }
+    if (!MODULES.has(extname(file))) readFileSync(file);
+    return null;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return 'does not exist; "gsup init" writes one';
+    return code === 'EACCES' ? 'may not be read: no permission' : `cannot be read: ${message}`;
+  }
+}
+
+async function readModule(file: string): Promise<Source> {
+  const isTyped = /\.[mc]?ts$/.test(file);
+  if (isTyped && !('typescript' in process.features && process.features.typescript)) {
+    return {
+      ok: false,
+      problems: [plain(file, `needs Node 22.18 or newer, which strips types; this is ${process.version}`)],
+    };
+  }
+  try {
+    const module = (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown };
+    if (module.default === undefined) return { ok: false, problems: [plain(file, 'has no default export')] };
+    return { ok: true, value: module.default, problems: [], locate: ({ message }) => plain(file, message) };
+  } catch (error) {
+    return { ok: false, problems: [plain(file, `cannot be loaded: ${(error as Error).message}`)] };
+  }
+}
+
+function readYaml(file: string, text: string, env: Environment): Source {
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  const lines = text.split('\n');
+  const at = (offset: number, length: number, message: string): Diagnostic => {
+    const { line, col } = counter.linePos(Math.min(offset, text.length));
+    return {
+      file,
+      line,
+      column: col,
+      length: Math.max(1, length),
+      message,
+      source: lines[line - 1]?.replace(/\r$/, '') ?? null,
+    };
+  };
+  if (document.errors.length > 0) {
+    const problems = document.errors.map(({ pos, message }) => at(pos[0], pos[1] - pos[0], lower(message)));
+    return { ok: false, problems };
+  }
+  const problems = putVariables(document, env, at);
+  let value: unknown;
+  try {
+    value = document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    return { ok: false, problems: [plain(file, (error as Error).message)] };
+  }
+  return { ok: true, value, problems, locate: (problem) => locate(document.contents, problem, at, file) };
+}
+
+/** A plain value that held a variable is read again, so that a number stays a number. */
+function putVariables(
+  document: ReturnType<typeof parseDocument>,
+  env: Environment,
+  at: (offset: number, length: number, message: string) => Diagnostic,
+): Diagnostic[] {
+  const problems: Diagnostic[] = [];
+  visit(document, {
+    Scalar(key, node) {
+      if (key === 'key' || typeof node.value !== 'string') return;
+      const { text, hasChanged, unset } = interpolate(node.value, env);
+      for (const name of unset) {
+        const [from, to] = node.range ?? [0, 0];
+        problems.push(at(from, to - from, `\${${name}} is not set; set it, or give a default: \${${name}:-value}`));
+      }
+      if (!hasChanged) return;
+      const reread: unknown = node.type === 'PLAIN' && text !== '' ? parseDocument(text).toJS() : text;
+      node.value = typeof reread === 'object' ? text : reread;
+    },
+  });
+  return problems;
+}
+
+function locate(
+  root: unknown,
+  { path, at: which, message }: Problem,
+  at: (offset: number, length: number, message: string) => Diagnostic,
+  file: string,
+): Diagnostic {
+  const { key, value } = find(root, path);
+  const node = (which === 'key' ? (key ?? value) : (value ?? key)) ?? null;
+  const [from, to] = node?.range ?? [null, null];
+  if (from === null || to === null) return plain(file, message);
+  return at(from, isScalar(node) || isAlias(node) ? to - from : 1, message);
+}
+
+/** The nodes of the last step of a path, or of the last that is there. */
+function find(root: unknown, path: Path): { key: Node | null; value: Node | null } {
+  let key: Node | null = null;
+  let value = root as Node | null;
+  for (const step of path) {
+    if (isMap(value)) {
+      const pair = value.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step)) as
+        | Pair<Node, Node | null>
+        | undefined;
+      if (!pair) break;
+      key = pair.key;
+      value = pair.value;
+    } else if (isSeq(value)) {
+      key = null;
+      value = (value.items[Number(step)] as Node | undefined) ?? value;
+    } else break;
+  }
+  return { key, value };
+}
+
+function lower(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}

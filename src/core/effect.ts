@@ -1,0 +1,28 @@
+/** What is to be done: effects as data, imperatives. What comes of one is told by an event. */
+import type { InstanceRef, Timer } from './event.ts';
+import type { PhaseRecord } from './record.ts';
+import type { SignalName } from './signal.ts';
+
+/** An effect for one instance; `run` names the life it is for. */
+export type InstanceEffect =
+  | { readonly do: 'spawn'; readonly run: number }
+  | { readonly do: 'signal'; readonly run: number; readonly signal: SignalName; readonly target: 'leader' | 'group' }
+  | { readonly do: 'send-shutdown'; readonly run: number }
+  | { readonly do: 'check-ready'; readonly run: number }
+  | { readonly do: 'end-check'; readonly run: number }
+  | { readonly do: 'run-hook'; readonly run: number }
+  | { readonly do: 'end-hook'; readonly run: number }
+  | { readonly do: 'find-survivors'; readonly run: number }
+  | { readonly do: 'signal-survivors'; readonly run: number; readonly signal: SignalName; readonly hasGroupIt: boolean }
+  | { readonly do: 'kill-survivors'; readonly run: number }
+  | { readonly do: 'drain-logs'; readonly run: number }
+  | { readonly do: 'release'; readonly run: number }
+  | { readonly do: 'arm'; readonly run: number; readonly timer: Timer; readonly ms: number }
+  | { readonly do: 'disarm'; readonly timer: Timer }
+  | { readonly do: 'record'; readonly record: PhaseRecord };
+
+/** An effect of the root: an instance's, or a record of the whole, or the end. */
+export type Effect =
+  | { readonly do: 'for'; readonly of: InstanceRef; readonly effect: InstanceEffect }
+  | { readonly do: 'record'; readonly record: PhaseRecord }
+  | { readonly do: 'end' };

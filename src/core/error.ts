@@ -1,0 +1,36 @@
+/** The expected failures of an action, told to people with what to do next. */
+
+export const EXIT = {
+  done: 0,
+  failed: 1,
+  usage: 2,
+  notRunning: 3,
+  noSuchService: 4,
+  config: 78,
+  timedOut: 124,
+  notExecutable: 126,
+  notFound: 127,
+} as const;
+
+export type GsupErrorOptions = { exitStatus: number; hint?: string; cause?: unknown };
+
+/**
+ * An expected failure. `message` says what could not be done, to what, and why (lower case, no full stop);
+ * `hint` says what to do; `exitStatus` is what the command ends with.
+ */
+export class GsupError extends Error {
+  readonly exitStatus: number;
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: GsupErrorOptions) {
+    super(message, { cause: options.cause });
+    this.name = 'GsupError';
+    this.exitStatus = options.exitStatus;
+    this.hint = options.hint;
+  }
+}
+
+/** A GsupError of a wrong call (exit status 2). */
+export function usageError(message: string, hint?: string): GsupError {
+  return new GsupError(message, hint === undefined ? { exitStatus: EXIT.usage } : { exitStatus: EXIT.usage, hint });
+}

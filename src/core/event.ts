@@ -1,0 +1,67 @@
+/** What has happened: the events that a supervisor's decisions are made from. Past participles; `at` is the clock's ms. */
+import type { Survivor } from './record.ts';
+import type { SignalName } from './signal.ts';
+
+export type Timer = 'ready' | 'rung' | 'warning' | 'backoff';
+
+/** News of an instance. Those with a `run` tell of that run only; of another run they are stale. */
+export type InstanceEvent =
+  | { readonly type: 'start-requested'; readonly at: number; readonly reason: string }
+  | {
+      readonly type: 'stop-requested';
+      readonly at: number;
+      readonly reason: string;
+      /** The signal that the supervisor got, if one. */
+      readonly signal: SignalName | null;
+      /** For drain delay, pre-stop and grace together; `null`: as long as the spec says. */
+      readonly budgetMs: number | null;
+      readonly next: 'stopped' | 'start';
+    }
+  | { readonly type: 'forced'; readonly at: number }
+  | { readonly type: 'dependency-failed'; readonly at: number; readonly reason: string }
+  | {
+      readonly type: 'spawned';
+      readonly at: number;
+      readonly run: number;
+      readonly pid: number;
+      readonly command: string;
+    }
+  | {
+      readonly type: 'spawn-failed';
+      readonly at: number;
+      readonly run: number;
+      readonly reason: string;
+      /** 126, 127, or null when another try may help. */
+      readonly exitStatus: number | null;
+    }
+  | { readonly type: 'ready'; readonly at: number; readonly run: number; readonly by: string }
+  | { readonly type: 'timed-out'; readonly at: number; readonly run: number; readonly timer: Timer }
+  | { readonly type: 'signal-forwarded'; readonly at: number; readonly signal: SignalName }
+  | { readonly type: 'hook-ended'; readonly at: number; readonly run: number; readonly reason: string | null }
+  | {
+      readonly type: 'exited';
+      readonly at: number;
+      readonly run: number;
+      readonly code: number | null;
+      readonly signal: SignalName | null;
+    }
+  | {
+      readonly type: 'survivors-found';
+      readonly at: number;
+      readonly run: number;
+      readonly survivors: readonly Survivor[];
+    }
+  | { readonly type: 'group-emptied'; readonly at: number; readonly run: number }
+  | { readonly type: 'logs-ended'; readonly at: number; readonly run: number };
+
+export type InstanceEventType = InstanceEvent['type'];
+
+/** An instance by its service and index. */
+export type InstanceRef = { readonly service: string; readonly index: number };
+
+/** News for the root: of an instance, or of the whole. */
+export type SupervisorEvent =
+  | { readonly type: 'instance'; readonly of: InstanceRef; readonly event: InstanceEvent }
+  | { readonly type: 'start'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
+  | { readonly type: 'shutdown'; readonly at: number; readonly reason: string; readonly signal: SignalName | null }
+  | { readonly type: 'force'; readonly at: number; readonly reason: string };

@@ -1,0 +1,78 @@
+/** One instance's life as a table: in each state, what each event leads to. Its handlers stand in life.ts and stop.ts. */
+import type { InstanceEffect } from './effect.ts';
+import type { InstanceEvent, InstanceEventType } from './event.ts';
+import { backedOff, dependencyFailed, exitedByItself, gotReady, notReady, refused, spawned, start } from './life.ts';
+import type { Context, InstanceState, StateName, Step } from './state.ts';
+import {
+  askedAgain,
+  forced,
+  groupEmptied,
+  hookEnded,
+  leaderExited,
+  logsEnded,
+  rungTimedOut,
+  stopBeforeSpawn,
+  stopIdle,
+  stopLive,
+  survivorsFound,
+  warned,
+} from './stop.ts';
+
+type StateOf<S extends StateName> = Extract<InstanceState, { name: S }>;
+type EventOf<E extends InstanceEventType> = Extract<InstanceEvent, { type: E }>;
+type Handler<S extends StateName, E extends InstanceEventType> = (
+  was: StateOf<S>,
+  event: EventOf<E>,
+  context: Context,
+) => Step;
+type Table = { readonly [S in StateName]: { readonly [E in InstanceEventType]?: Handler<S, E> } };
+
+const idle = { 'start-requested': start, 'dependency-failed': dependencyFailed } as const;
+
+/** An empty cell means: nothing happens. */
+export const INSTANCE_TABLE: Table = {
+  stopped: { ...idle },
+  exited: { ...idle, 'stop-requested': stopIdle },
+  failed: { 'start-requested': start, 'stop-requested': stopIdle, exited: refused },
+  backoff: { 'start-requested': start, 'stop-requested': stopIdle, 'timed-out': backedOff },
+  starting: {
+    spawned,
+    'spawn-failed': refused,
+    ready: gotReady,
+    'timed-out': notReady,
+    'stop-requested': stopBeforeSpawn,
+    'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
+    exited: exitedByItself,
+  },
+  running: {
+    'stop-requested': stopLive,
+    'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
+    exited: exitedByItself,
+  },
+  stopping: {
+    'stop-requested': askedAgain,
+    forced,
+    'hook-ended': hookEnded,
+    exited: leaderExited,
+    'survivors-found': survivorsFound,
+    'group-emptied': groupEmptied,
+    'logs-ended': logsEnded,
+    'timed-out': (was, event, context) =>
+      event.timer === 'warning' ? warned(was, event, context) : rungTimedOut(was, event, context),
+  },
+};
+
+/** The next state of an instance and what is to be done, for an event. News of another run is told and changes nothing. */
+export function stepInstance(was: InstanceState, event: InstanceEvent, context: Context): Step {
+  if ('run' in event && event.run !== was.run) return [was, [ignored(was, event)]];
+  // The one cast of the dispatcher: TypeScript can't see that table row and state belong together.
+  const handler = INSTANCE_TABLE[was.name][event.type] as
+    | ((was: InstanceState, event: InstanceEvent, context: Context) => Step)
+    | undefined;
+  return handler ? handler(was, event, context) : [was, []];
+}
+
+function ignored(was: InstanceState, event: InstanceEvent & { run: number }): InstanceEffect {
+  const reason = `${event.type} of run ${event.run} came in run ${was.run}`;
+  return { do: 'record', record: { phase: 'ignored', level: 'debug', reason } };
+}

@@ -1,0 +1,128 @@
+/** The phases of a life as they are recorded, and the one sentence that tells each to people. */
+import { formatDuration } from './duration.ts';
+import type { InstanceName } from './name.ts';
+import type { SignalName } from './signal.ts';
+
+export type Phase =
+  | 'shutdown-started'
+  | 'wave-started'
+  | 'shutdown-completed'
+  | 'spawned'
+  | 'ready'
+  | 'ready-timeout'
+  | 'stop-requested'
+  | 'draining'
+  | 'pre-stop'
+  | 'signal-sent'
+  | 'app-phase'
+  | 'grace-warning'
+  | 'kill-sent'
+  | 'exited'
+  | 'survivors-signalled'
+  | 'survivors-killed'
+  | 'stuck'
+  | 'logs-drained'
+  | 'stopped'
+  | 'backoff'
+  | 'failed'
+  | 'notice'
+  | 'ignored';
+
+export type Level = 'debug' | 'info' | 'warn' | 'error';
+export type Verdict = 'clean' | 'killed';
+
+/** A process of an instance that outlives its leader; `startTicks` tells it from a later one with the same pid. */
+export type Survivor = {
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly command: string;
+  readonly isInGroup: boolean;
+};
+
+/** One phase of one instance, or of the whole. Lengths in ms, `deadline` and `until` in epoch ms. */
+export type PhaseRecord = {
+  readonly phase: Phase;
+  readonly level?: Level;
+  readonly service?: string;
+  readonly instance?: InstanceName;
+  readonly pid?: number | null;
+  readonly signal?: SignalName | 'message';
+  readonly target?: 'leader' | 'group';
+  readonly graceMs?: number;
+  readonly deadline?: number;
+  readonly elapsedMs?: number;
+  readonly remainingMs?: number;
+  readonly exitCode?: number | null;
+  readonly exitSignal?: SignalName | null;
+  readonly reason?: string;
+  readonly verdict?: Verdict;
+  readonly graceUsed?: number;
+  readonly survivors?: readonly { readonly pid: number; readonly command: string }[];
+  readonly wave?: number;
+  readonly waves?: number;
+  readonly instances?: readonly InstanceName[];
+  readonly delayMs?: number;
+  readonly attempt?: number;
+  readonly command?: string;
+  readonly isComplete?: boolean;
+  readonly appPhase?: string;
+  readonly pending?: Readonly<Record<string, unknown>>;
+};
+
+/** The sentence of a record, without time and instance: `SIGTERM to 812, grace 10s`. */
+export function recordMessage(record: PhaseRecord): string {
+  return SENTENCES[record.phase](record);
+}
+
+/** How an exit is told: `exit 1`, `killed by SIGKILL`, `exit unknown`. */
+export function describeExit(exit: { readonly code: number | null; readonly signal: SignalName | null }): string {
+  if (exit.signal) return `killed by ${exit.signal}`;
+  return exit.code === null ? 'exit unknown' : `exit ${exit.code}`;
+}
+
+const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
+  'shutdown-started': (r) =>
+    `stopping everything: ${r.reason}${r.remainingMs === undefined ? '' : `, ${ms(r.remainingMs)} at most`}`,
+  'wave-started': (r) => `wave ${r.wave} of ${r.waves}: ${(r.instances ?? []).join(', ')}`,
+  'shutdown-completed': (r) =>
+    `everything stopped ${r.verdict === 'killed' ? 'with SIGKILL needed' : 'cleanly'} in ${ms(r.elapsedMs)}`,
+  spawned: (r) => `started as ${r.pid}: ${oneLine(r.command ?? '')}`,
+  ready: (r) => `ready after ${ms(r.elapsedMs)}${r.reason ? ` (${r.reason})` : ''}`,
+  'ready-timeout': (r) => `not ready within ${ms(r.elapsedMs)} (${r.reason})`,
+  'stop-requested': (r) => `stop requested: ${r.reason}, grace ${ms(r.graceMs)}`,
+  draining: (r) => `readiness off, still serving for ${ms(r.remainingMs)}`,
+  'pre-stop': (r) => `pre-stop hook: ${oneLine(r.command ?? '')}`,
+  'signal-sent': (r) => `${r.signal} to ${r.target === 'group' ? 'group ' : ''}${r.pid}, grace ${ms(r.graceMs)}`,
+  'app-phase': (r) => `${r.appPhase}${r.pending === undefined ? '' : `, pending ${JSON.stringify(r.pending)}`}`,
+  'grace-warning': (r) => `still there after ${ms(r.elapsedMs)}, SIGKILL in ${ms(r.remainingMs)}`,
+  'kill-sent': (r) => `SIGKILL to ${r.target === 'group' ? 'group ' : ''}${r.pid}: ${r.reason}`,
+  exited: (r) => `${describeExit({ code: r.exitCode ?? null, signal: r.exitSignal ?? null })} after ${ms(r.elapsedMs)}`,
+  'survivors-signalled': (r) => `${r.signal} to ${survivors(r)}, ${ms(r.remainingMs)} left`,
+  'survivors-killed': (r) => `SIGKILL to ${survivors(r)}`,
+  stuck: (r) => `${r.reason}`,
+  'logs-drained': (r) => (r.isComplete === false ? `output still held open by ${r.reason}` : 'output read to its end'),
+  stopped: (r) =>
+    `stopped ${r.verdict === 'killed' ? 'with SIGKILL' : 'cleanly'}, ${percent(r.graceUsed)} of grace ${ms(r.graceMs)} used`,
+  backoff: (r) => `${r.reason}; restart ${r.attempt} ${r.delayMs === 0 ? 'at once' : `in ${ms(r.delayMs)}`}`,
+  failed: (r) => `failed: ${r.reason}`,
+  notice: (r) => `${r.reason}`,
+  ignored: (r) => `${r.reason}`,
+};
+
+/** A command line on one line, at most 100 characters. */
+function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line;
+}
+
+function ms(length: number | undefined): string {
+  return length === undefined ? 'unknown' : formatDuration(length);
+}
+
+function percent(share: number | undefined): string {
+  return `${Math.round((share ?? 0) * 100)}%`;
+}
+
+function survivors(record: PhaseRecord): string {
+  return (record.survivors ?? []).map(({ pid, command }) => `${pid} (${oneLine(command)})`).join(', ');
+}

@@ -1,0 +1,122 @@
+/** What a service is once every default is filled in: the spec that the supervisor obeys. All lengths are in ms. */
+import type { SignalName } from './signal.ts';
+
+/** How a program is named: an argv, one line for /bin/sh (only when asked for), or a script with its interpreter. */
+export type Program =
+  | { readonly kind: 'command'; readonly argv: readonly [string, ...string[]] }
+  | { readonly kind: 'shell'; readonly line: string }
+  | {
+      readonly kind: 'script';
+      readonly script: string;
+      readonly args: readonly string[];
+      /** `null`: found by shebang or extension when the instance is started. */
+      readonly interpreter: string | null;
+      readonly interpreterArgs: readonly string[];
+    };
+
+/** What is to be asked to learn whether an instance is ready. */
+export type Check =
+  | { readonly kind: 'http'; readonly url: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'exec'; readonly argv: readonly [string, ...string[]] }
+  | { readonly kind: 'log'; readonly pattern: string }
+  | { readonly kind: 'message' };
+
+export type ReadyPolicy = {
+  readonly check: Check;
+  /** Between the end of one try and the begin of the next. Default 200 ms. */
+  readonly intervalMs: number;
+  /** For the whole of becoming ready. Default 30 s; reaching it is a failed start. */
+  readonly timeoutMs: number;
+};
+
+export type DependencyCondition = 'started' | 'ready' | 'completed';
+
+export type RestartPolicy = {
+  readonly policy: 'always' | 'on-failure' | 'never';
+  /** The first delay of a backoff. Default 250 ms; 0 restarts at once, always. */
+  readonly minDelayMs: number;
+  /** The ceiling of a backoff. Default 60 s. */
+  readonly maxDelayMs: number;
+  /** Restarts allowed within `windowMs`. Default 10. */
+  readonly limit: number;
+  /** Default 60 s. */
+  readonly windowMs: number;
+  /** Exit codes that count as success. Default [0]. */
+  readonly successExitCodes: readonly number[];
+};
+
+/** Whom signals reach: the leader softly and its whole group hard (`mixed`), the group always, or the leader only. */
+export type KillMode = 'mixed' | 'group' | 'leader';
+
+export type PreStopHook = { readonly argv: readonly [string, ...string[]]; readonly timeoutMs: number };
+
+export type StopPolicy = {
+  /** `null`: the signal that the supervisor got, else SIGTERM. */
+  readonly signal: SignalName | null;
+  /** From the stop signal to SIGKILL. Default 10 s. */
+  readonly graceMs: number;
+  readonly killMode: KillMode;
+  /** Readiness is off and traffic still served for so long before the signal. Default 0. */
+  readonly drainDelayMs: number;
+  readonly preStop: PreStopHook | null;
+  /** The message 'shutdown' over Node's IPC channel in place of the signal. Default false. */
+  readonly message: boolean;
+};
+
+export type ServiceSpec = {
+  readonly name: string;
+  readonly program: Program;
+  /** Absolute. */
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Absolute paths, re-read at every start; later files win. */
+  readonly envFiles: readonly string[];
+  /** Whether the environment of the command that started it comes first. Default true. */
+  readonly inheritEnv: boolean;
+  readonly instances: number;
+  readonly dependsOn: Readonly<Record<string, DependencyCondition>>;
+  readonly ready: ReadyPolicy | null;
+  readonly restart: RestartPolicy;
+  readonly stop: StopPolicy;
+  /** When it has failed for good, everything stops. Default false. */
+  readonly critical: boolean;
+  /** Above so many bytes of resident memory of the whole instance it is restarted gracefully; `null`: no limit. */
+  readonly memoryLimitBytes: number | null;
+  /** Name or number; `null`: as the supervisor. */
+  readonly user: string | null;
+  readonly group: string | null;
+  /** `null`: as the supervisor. */
+  readonly umask: number | null;
+  /** -20 to 19; `null`: as the supervisor. */
+  readonly nice: number | null;
+};
+
+export const DEFAULT_READY_INTERVAL_MS = 200;
+export const DEFAULT_READY_TIMEOUT_MS = 30_000;
+export const DEFAULT_PRE_STOP_TIMEOUT_MS = 5_000;
+
+export const DEFAULT_RESTART: RestartPolicy = {
+  policy: 'always',
+  minDelayMs: 250,
+  maxDelayMs: 60_000,
+  limit: 10,
+  windowMs: 60_000,
+  successExitCodes: [0],
+};
+
+export const DEFAULT_STOP: StopPolicy = {
+  signal: null,
+  graceMs: 10_000,
+  killMode: 'mixed',
+  drainDelayMs: 0,
+  preStop: null,
+  message: false,
+};
+
+/** What the whole supervisor is to do. */
+export type SupervisorSpec = {
+  readonly services: readonly ServiceSpec[];
+  /** The budget of a whole shutdown; `null`: as long as the longest path of waves needs. */
+  readonly shutdownTimeoutMs: number | null;
+};

@@ -1,0 +1,370 @@
+/** The way down of an instance: it climbs the ladder with one rule, from the request, or from its own exit. */
+import type { InstanceEffect } from './effect.ts';
+import type { InstanceEvent } from './event.ts';
+import { ceiling, fitStop, nextRung, type Rung, type Standing, stopLadder, WARN_AT } from './ladder.ts';
+import { settle } from './next.ts';
+import { describeExit, type PhaseRecord } from './record.ts';
+import type { SignalName } from './signal.ts';
+import { type Context, type InState, type LastExit, lifeOf, type Step, type Stopping } from './state.ts';
+
+type Of<E extends InstanceEvent['type']> = Extract<InstanceEvent, { type: E }>;
+type LiveState = InState<'running'> | (InState<'starting'> & { readonly pid: number });
+
+/** The rule: enter the next needed rung; at the top, say the verdict and settle. */
+export function climb(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[] = []): Step {
+  const rung = nextRung(stopLadder(was.stop), was.rung, standing(was, at));
+  return rung === null ? reachTop(was, at, context, before) : enter({ ...was, rung: rung.name }, rung, at, before);
+}
+
+/** A stop of a live instance. `failure` makes it a failed start, which the restart policy judges afterwards. */
+export function stopLive(
+  was: LiveState,
+  event: Of<'stop-requested'>,
+  context: Context,
+  before: readonly InstanceEffect[] = [],
+  failure: string | null = null,
+): Step {
+  const stopping = beginStop(was, event, context, failure);
+  return enterFirst(stopping, event.at, context, [
+    ...before,
+    ...endChecks(was),
+    requested(stopping, event.reason, event.at),
+  ]);
+}
+
+/** A stop of an instance whose process is perhaps not there yet. */
+export function stopBeforeSpawn(was: InState<'starting'>, event: Of<'stop-requested'>, context: Context): Step {
+  if (was.pid !== null) return stopLive({ ...was, pid: was.pid }, event, context);
+  const { at, reason, signal, budgetMs, next } = event;
+  return [{ ...was, stopAsked: { at, reason, signal, budgetMs, next } }, []];
+}
+
+/** A stop of what doesn't run: it is down at once, and no restart will undo it. */
+export function stopIdle(was: InState<'exited' | 'failed' | 'backoff'>, event: Of<'stop-requested'>): Step {
+  if (was.name === 'failed' && was.stuckPid !== null) return [was, []];
+  const disarm: InstanceEffect[] = was.name === 'backoff' ? [{ do: 'disarm', timer: 'backoff' }] : [];
+  const told: InstanceEffect[] =
+    was.name === 'backoff'
+      ? [
+          record({ phase: 'stop-requested', reason: event.reason, graceMs: 0 }),
+          record({ phase: 'stopped', verdict: 'clean', graceMs: 0, graceUsed: 0 }),
+        ]
+      : [];
+  return [{ ...lifeOf(was), name: 'stopped' }, [...disarm, ...told]];
+}
+
+/** Asked again while stopping: it is a stop by hand from now on, and the sooner deadline counts. */
+export function askedAgain(was: Stopping, event: Of<'stop-requested'>, context: Context): Step {
+  const next = event.next === 'stopped' ? 'stopped' : was.next;
+  if (was.isAsked) return hurried({ ...was, next }, event, context);
+  const asked: Stopping = { ...was, next, isAsked: true, askedAt: event.at };
+  return hurried(asked, event, context, [requested(asked, event.reason, event.at)]);
+}
+
+/** A second SIGINT: what is not hard is skipped. */
+export function forced(was: Stopping, event: Of<'forced'>, context: Context): Step {
+  if (was.isForced) return [was, []];
+  const state = { ...was, isForced: true };
+  const rung = stopLadder(was.stop).find(({ name }) => name === was.rung);
+  return rung === undefined || rung.isHard ? [state, []] : climb(state, event.at, context, leave(was));
+}
+
+export function hookEnded(was: Stopping, event: Of<'hook-ended'>, context: Context): Step {
+  if (was.rung !== 'pre-stop') return [was, []];
+  const told: InstanceEffect[] =
+    event.reason === null ? [] : [record({ phase: 'notice', level: 'warn', reason: `pre-stop hook: ${event.reason}` })];
+  return climb(was, event.at, context, [{ do: 'disarm', timer: 'rung' }, ...told]);
+}
+
+export function leaderExited(was: Stopping, event: Of<'exited'>, context: Context): Step {
+  if (was.exit !== null) return [was, []];
+  const isOurs =
+    event.signal !== null &&
+    ((was.hasKilled && event.signal === 'SIGKILL') || (was.signalledAt !== null && event.signal === was.signal));
+  const exit = lastExit(event, isOurs ? 'gsup' : 'outside');
+  const state: Stopping = { ...was, exit, rung: beforeExited(was) };
+  return climb(state, event.at, context, [...leave(was), exitRecord(state, event.at)]);
+}
+
+/** What outlived the leader: the answer of the first look, or a change while their grace lasts. */
+export function survivorsFound(was: Stopping, event: Of<'survivors-found'>, context: Context): Step {
+  const state = { ...was, survivors: event.survivors };
+  return was.rung === 'exited' ? climb(state, event.at, context, [{ do: 'disarm', timer: 'rung' }]) : [state, []];
+}
+
+export function groupEmptied(was: Stopping, event: Of<'group-emptied'>, context: Context): Step {
+  if (was.rung !== 'survivors-signalled' && was.rung !== 'survivors-killed') return [was, []];
+  return climb({ ...was, survivors: [] }, event.at, context, [{ do: 'disarm', timer: 'rung' }]);
+}
+
+export function logsEnded(was: Stopping, event: Of<'logs-ended'>, context: Context): Step {
+  if (was.rung !== 'logs-drained') return [was, []];
+  const told = record({ phase: 'logs-drained', pid: was.pid, isComplete: true });
+  return climb(was, event.at, context, [{ do: 'disarm', timer: 'rung' }, told]);
+}
+
+export function warned(was: Stopping, event: Of<'timed-out'>, _context: Context): Step {
+  if (was.rung !== 'signal-sent' || was.deadline === null) return [was, []];
+  const elapsedMs = event.at - (was.signalledAt ?? was.askedAt);
+  const remainingMs = Math.max(0, was.deadline - event.at);
+  const told = record({
+    phase: 'grace-warning',
+    level: 'warn',
+    pid: was.pid,
+    graceMs: was.stop.graceMs,
+    elapsedMs,
+    remainingMs,
+  });
+  return [was, [told]];
+}
+
+/** The ceiling of a rung is reached. */
+export function rungTimedOut(was: Stopping, event: Of<'timed-out'>, context: Context): Step {
+  if (event.timer !== 'rung') return [was, []];
+  if (was.rung === 'kill-sent') return giveUp(was, `process ${was.pid} did not die of SIGKILL`, context);
+  if (was.rung === 'survivors-killed') {
+    const reason = `${was.survivors.map(({ pid }) => pid).join(', ')} did not die of SIGKILL`;
+    return climb({ ...was, survivors: [] }, event.at, context, [record({ phase: 'stuck', level: 'error', reason })]);
+  }
+  if (was.rung === 'logs-drained') {
+    const reason = 'another process';
+    const told = record({ phase: 'logs-drained', level: 'warn', pid: was.pid, isComplete: false, reason });
+    return climb(was, event.at, context, [told]);
+  }
+  return climb(was, event.at, context, leave(was));
+}
+
+/** A run that ended by itself is cleared of survivors on the same rungs before anything else happens. */
+export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Context): Step {
+  const stop = context.spec.stop;
+  const signal = stop.signal ?? 'SIGTERM';
+  const state: Stopping = {
+    ...lifeOf(was),
+    name: 'stopping',
+    pid: was.pid,
+    startedAt: was.startedAt,
+    rung: 'kill-sent',
+    isAsked: false,
+    askedAt: event.at,
+    stop,
+    signal,
+    signalledAt: event.at,
+    deadline: event.at + stop.graceMs,
+    exit: lastExit(event, event.signal === null ? 'self' : 'outside'),
+    survivors: [],
+    hasKilled: false,
+    isForced: false,
+    next: 'policy',
+    failure: was.name === 'starting' ? 'ended before it was ready' : null,
+    diedOfForwarded: event.signal !== null && was.forwarded.includes(event.signal),
+  };
+  const failure = state.failure === null ? null : `${describeExit(event)} before it was ready`;
+  const isDone = event.code !== null && context.spec.restart.successExitCodes.includes(event.code);
+  const told: Stopping = { ...state, failure: isDone ? null : failure };
+  return climb(told, event.at, context, [...endChecks(was), exitRecord(told, event.at)]);
+}
+
+function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context, failure: string | null): Stopping {
+  const stop = fitStop(context.spec.stop, event.budgetMs);
+  return {
+    ...lifeOf(was),
+    name: 'stopping',
+    pid: was.pid,
+    startedAt: was.startedAt,
+    rung: 'draining',
+    isAsked: true,
+    askedAt: event.at,
+    stop,
+    signal: stop.signal ?? event.signal ?? 'SIGTERM',
+    signalledAt: null,
+    deadline: null,
+    exit: null,
+    survivors: [],
+    hasKilled: false,
+    isForced: false,
+    next: failure === null ? event.next : 'policy',
+    failure,
+    diedOfForwarded: false,
+  };
+}
+
+function enterFirst(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[]): Step {
+  const rung = nextRung(stopLadder(was.stop), null, standing(was, at));
+  return rung === null ? reachTop(was, at, context, before) : enter({ ...was, rung: rung.name }, rung, at, before);
+}
+
+/** What each rung does when it is entered; first the deed, then its record. */
+function enter(was: Stopping, rung: Rung, at: number, before: readonly InstanceEffect[]): Step {
+  const { run, pid, stop, signal } = was;
+  const atMost = ceiling(rung, standing(was, at));
+  const arm: InstanceEffect = { do: 'arm', run, timer: 'rung', ms: atMost };
+  const base = { pid, graceMs: stop.graceMs };
+  switch (rung.enter) {
+    case 'nothing':
+      return [was, [...before, record({ phase: 'draining', pid, remainingMs: atMost }), arm]];
+    case 'run-hook': {
+      const command = stop.preStop?.argv.join(' ') ?? '';
+      return [was, [...before, { do: 'run-hook', run }, record({ phase: 'pre-stop', pid, command }), arm]];
+    }
+    case 'signal':
+      return sendSignal(was, at, before);
+    case 'kill': {
+      const target = stop.killMode === 'leader' ? 'leader' : 'group';
+      const reason = was.isForced ? 'cut short by a second SIGINT' : 'grace period over';
+      const elapsedMs = at - (was.signalledAt ?? was.askedAt);
+      const told = record({ phase: 'kill-sent', level: 'warn', ...base, signal: 'SIGKILL', target, reason, elapsedMs });
+      return [{ ...was, hasKilled: true }, [...before, { do: 'signal', run, signal: 'SIGKILL', target }, told, arm]];
+    }
+    case 'find-survivors':
+      return [was, [...before, { do: 'find-survivors', run }, arm]];
+    case 'signal-survivors': {
+      const survivors = was.survivors.map(({ pid, command }) => ({ pid, command }));
+      const hasGroupIt = was.isAsked && stop.killMode === 'group';
+      const told = record({
+        phase: 'survivors-signalled',
+        level: 'warn',
+        ...base,
+        signal,
+        survivors,
+        remainingMs: atMost,
+      });
+      return [was, [...before, { do: 'signal-survivors', run, signal, hasGroupIt }, told, arm]];
+    }
+    case 'kill-survivors': {
+      const survivors = was.survivors.map(({ pid, command }) => ({ pid, command }));
+      const told = record({ phase: 'survivors-killed', level: 'warn', ...base, signal: 'SIGKILL', survivors });
+      return [{ ...was, hasKilled: true }, [...before, { do: 'kill-survivors', run }, told, arm]];
+    }
+    case 'drain-logs':
+      return [was, [...before, { do: 'drain-logs', run }, arm]];
+  }
+}
+
+function sendSignal(was: Stopping, at: number, before: readonly InstanceEffect[]): Step {
+  const { run, pid, stop, signal } = was;
+  const target = stop.killMode === 'group' ? 'group' : 'leader';
+  const deadline = at + stop.graceMs;
+  const told = record({
+    phase: 'signal-sent',
+    pid,
+    signal: stop.message ? 'message' : signal,
+    target,
+    graceMs: stop.graceMs,
+    elapsedMs: at - was.askedAt,
+    remainingMs: stop.graceMs,
+    deadline: Math.round(deadline),
+  });
+  const deed: InstanceEffect = stop.message ? { do: 'send-shutdown', run } : { do: 'signal', run, signal, target };
+  return [
+    { ...was, signalledAt: at, deadline },
+    [
+      ...before,
+      deed,
+      told,
+      { do: 'arm', run, timer: 'rung', ms: stop.graceMs },
+      { do: 'arm', run, timer: 'warning', ms: stop.graceMs * WARN_AT },
+    ],
+  ];
+}
+
+function reachTop(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[]): Step {
+  const release: InstanceEffect = { do: 'release', run: was.run };
+  if (!was.isAsked) return settle(was, at, context, [...before, release]);
+  const used = was.signalledAt === null ? 0 : at - was.signalledAt;
+  const graceUsed = was.stop.graceMs === 0 ? 1 : Math.min(1, used / was.stop.graceMs);
+  const told = record({
+    phase: 'stopped',
+    level: was.hasKilled ? 'warn' : 'info',
+    pid: was.pid,
+    verdict: was.hasKilled ? 'killed' : 'clean',
+    graceMs: was.stop.graceMs,
+    elapsedMs: at - was.askedAt,
+    graceUsed: Math.round(graceUsed * 1000) / 1000,
+    exitCode: was.exit?.code ?? null,
+    exitSignal: was.exit?.signal ?? null,
+  });
+  return settle(was, at, context, [...before, release, told]);
+}
+
+/** A process that SIGKILL does not end (state D): said, and left behind; nothing hangs on it. */
+function giveUp(was: Stopping, reason: string, _context: Context): Step {
+  const { run, restarts, history, lastExit, reached } = was;
+  const stuck = record({ phase: 'stuck', level: 'error', pid: was.pid, reason });
+  const told = record({
+    phase: 'stopped',
+    level: 'error',
+    pid: was.pid,
+    verdict: 'killed',
+    graceMs: was.stop.graceMs,
+    graceUsed: 1,
+  });
+  return [
+    { name: 'failed', run, restarts, history, lastExit, reached, reason, exitStatus: null, stuckPid: was.pid },
+    [stuck, told],
+  ];
+}
+
+/** A sooner deadline of a second request shortens what is left of the grace period. */
+function hurried(
+  was: Stopping,
+  event: Of<'stop-requested'>,
+  _context: Context,
+  before: readonly InstanceEffect[] = [],
+): Step {
+  const cap = event.budgetMs === null ? null : event.at + event.budgetMs;
+  const isSooner = cap !== null && was.deadline !== null && cap < was.deadline && was.rung === 'signal-sent';
+  if (!isSooner) return [was, before];
+  return [{ ...was, deadline: cap }, [...before, { do: 'arm', run: was.run, timer: 'rung', ms: cap - event.at }]];
+}
+
+function standing(was: Stopping, at: number): Standing {
+  return {
+    hasExited: was.exit !== null,
+    hasSurvivors: was.survivors.length > 0,
+    isForced: was.isForced,
+    restOfGraceMs: Math.max(0, (was.deadline ?? at + was.stop.graceMs) - at),
+  };
+}
+
+/** The rungs before `exited` are left behind by the leader's exit, wherever it stood. */
+function beforeExited(was: Stopping): Stopping['rung'] {
+  return was.rung === 'draining' || was.rung === 'pre-stop' || was.rung === 'signal-sent' ? 'kill-sent' : was.rung;
+}
+
+function leave(was: Stopping): readonly InstanceEffect[] {
+  return [
+    { do: 'disarm', timer: 'rung' },
+    { do: 'disarm', timer: 'warning' },
+    ...(was.rung === 'pre-stop' ? ([{ do: 'end-hook', run: was.run }] as const) : []),
+  ];
+}
+
+function endChecks(was: LiveState): readonly InstanceEffect[] {
+  return was.name === 'starting'
+    ? [
+        { do: 'end-check', run: was.run },
+        { do: 'disarm', timer: 'ready' },
+      ]
+    : [];
+}
+
+function lastExit(event: Of<'exited'>, bySignal: LastExit['by']): LastExit {
+  const { code, signal, at } = event;
+  const by = signal !== null ? bySignal : code === null ? 'unknown' : 'self';
+  return { code, signal: signal as SignalName | null, by, at };
+}
+
+function exitRecord(was: Stopping, at: number): InstanceEffect {
+  const { code, signal } = was.exit ?? { code: null, signal: null };
+  return record({ phase: 'exited', pid: was.pid, exitCode: code, exitSignal: signal, elapsedMs: at - was.startedAt });
+}
+
+function requested(was: Stopping, reason: string, at: number): InstanceEffect {
+  const { drainDelayMs, preStop, graceMs } = was.stop;
+  const deadline = Math.round(at + drainDelayMs + (preStop?.timeoutMs ?? 0) + graceMs);
+  return record({ phase: 'stop-requested', pid: was.pid, reason, graceMs, deadline });
+}
+
+function record(record: PhaseRecord): InstanceEffect {
+  return { do: 'record', record };
+}

@@ -1,0 +1,126 @@
+/** `gsup run`: the supervisor wired to this machine, the terminal, the system's signals and an exit status. */
+import { basename } from 'node:path';
+import type { InstanceRef } from '../core/event.ts';
+import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
+import type { SignalName } from '../core/signal.ts';
+import type { Streams } from '../host/host.ts';
+import { LocalHost } from '../host/local-host.ts';
+import { systemClock } from '../supervisor/clock.ts';
+import { type Journal, openJournal } from '../supervisor/journal.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
+import { recordLine } from '../view/record.ts';
+import { exitStatus } from './exit-status.ts';
+import type { Output } from './output.ts';
+import { captureSignals } from './signals.ts';
+
+export type ForegroundOptions = {
+  readonly spec: SupervisorSpec;
+  /** One command with one instance: its output untouched, its exit status passed on. */
+  readonly isSingle: boolean;
+  /** The command stays in the terminal's session and foreground group. */
+  readonly isInTerminal: boolean;
+  /** Default: `pretty` when stderr is a terminal. */
+  readonly logFormat: 'pretty' | 'json' | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+/** Supervises until everything is down; resolves with the exit status. */
+export async function runForeground(options: ForegroundOptions): Promise<number> {
+  const { spec, isSingle, isInTerminal, environment } = options;
+  const journal = journalOf(options);
+  warnOfWrappers(spec, journal);
+  const needsPipes = !isSingle || spec.services.some(({ ready }) => ready?.check.kind === 'log');
+  const output = needsPipes ? await openOutput(spec, () => supervisor, environment) : null;
+  const prefixes = new Map<string, ReturnType<Output['prefixed']>>();
+  const onChunkOf = (of: InstanceRef): Streams['onChunk'] => {
+    if (output === null) return () => true;
+    if (isSingle) return output.raw();
+    const key = `${of.service}:${of.index}`;
+    prefixes.get(key)?.end();
+    const prefixed = output.prefixed(of);
+    prefixes.set(key, prefixed);
+    return prefixed.onChunk;
+  };
+  const supervisor = new Supervisor({
+    spec,
+    host: new LocalHost(),
+    clock: systemClock,
+    journal,
+    random: Math.random,
+    environment,
+    streamsOf: (of) => ({
+      stdin: isSingle && (isInTerminal || !process.stdin.isTTY) ? 'inherit' : 'ignore',
+      output: needsPipes ? 'pipe' : 'inherit',
+      isInTerminal,
+      onChunk: onChunkOf(of),
+    }),
+  });
+  const release = captureSignals(handlersOf(supervisor), isInTerminal);
+  supervisor.start(
+    spec.services.map(({ name }) => name),
+    'gsup run',
+  );
+  const state = await supervisor.ended;
+  await Promise.all([output?.close(), journal.close()]);
+  release();
+  return exitStatus(state, isSingle);
+}
+
+function handlersOf(supervisor: Supervisor) {
+  return {
+    stop: (signal: SignalName) =>
+      supervisor.dispatch({ type: 'shutdown', at: systemClock.now(), reason: signal, signal }),
+    force: () => supervisor.dispatch({ type: 'force', at: systemClock.now(), reason: 'second SIGINT: no more grace' }),
+    forward: (signal: SignalName) => supervisor.forward(signal),
+    suspend: (signal: 'SIGSTOP' | 'SIGCONT') => supervisor.suspend(signal),
+  };
+}
+
+function journalOf({ logFormat, environment }: ForegroundOptions): Journal {
+  const level = environment['GSUP_LOG'] ?? 'info';
+  const isPretty = logFormat === undefined ? process.stderr.isTTY === true : logFormat === 'pretty';
+  if (!isPretty) return openJournal({ level });
+  const colour = allowsColour(environment, process.stderr.isTTY);
+  return openJournal({ level, format: (record, at) => recordLine(record, at, { colour }) });
+}
+
+async function openOutput(
+  spec: SupervisorSpec,
+  supervisor: () => Supervisor,
+  environment: ForegroundOptions['environment'],
+): Promise<Output> {
+  const { Output } = await import('./output.ts');
+  return new Output({
+    instances: spec.services.flatMap(({ name, instances }) =>
+      Array.from({ length: instances }, (_, index) => ({ service: name, index })),
+    ),
+    colour: {
+      stdout: allowsColour(environment, process.stdout.isTTY),
+      stderr: allowsColour(environment, process.stderr.isTTY),
+    },
+    onDrain: () => supervisor().resume(),
+    onGone: () =>
+      supervisor().dispatch({ type: 'shutdown', at: systemClock.now(), reason: 'stdout was closed', signal: null }),
+  });
+}
+
+/** https://no-color.org: any value that is not empty forbids it. */
+function allowsColour(environment: ForegroundOptions['environment'], isTerminal: boolean | undefined): boolean {
+  return isTerminal === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
+}
+
+/** Package runners put a shell between us and the program, which may keep the stop signal to itself. */
+function warnOfWrappers(spec: SupervisorSpec, journal: Journal): void {
+  for (const service of spec.services) {
+    const wrapper = wrapperOf(service);
+    if (wrapper === null) continue;
+    const reason = `${service.name}: ${wrapper} stands between gsup and the program and may swallow its stop signal; name the program itself, as in "gsup run server.js"`;
+    journal.write({ phase: 'notice', level: 'warn', service: service.name, reason }, systemClock.now());
+  }
+}
+
+function wrapperOf({ program }: ServiceSpec): string | null {
+  if (program.kind !== 'command') return null;
+  const name = basename(program.argv[0]);
+  return ['npm', 'npx', 'yarn', 'pnpm'].includes(name) ? name : null;
+}

@@ -1,0 +1,50 @@
+/** The environment of an instance: inherited, then its env files, then its own, then what gsup adds. */
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { EXIT, GsupError } from '../core/error.ts';
+import type { ServiceSpec } from '../core/service.ts';
+
+/** What `inheritEnv: false` still passes on. */
+const BASE = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'TERM'];
+/** What of an outer supervisor or npm's own Node must not reach an instance. */
+const NOT_INHERITED = [
+  'NODE_CHANNEL_FD',
+  'NODE_CHANNEL_SERIALIZATION_MODE',
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'LISTEN_FDNAMES',
+  'NOTIFY_SOCKET',
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+];
+
+/** @throws {GsupError} when an env file can't be read. */
+export function instanceEnvironment(
+  spec: ServiceSpec,
+  index: number,
+  token: string,
+  inherited: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(inherited)) {
+    if (value === undefined || NOT_INHERITED.includes(name)) continue;
+    if (spec.inheritEnv || BASE.includes(name)) environment[name] = value;
+  }
+  for (const file of spec.envFiles) Object.assign(environment, readEnvFile(file));
+  Object.assign(environment, spec.env);
+  environment['GSUP_SERVICE'] = spec.name;
+  environment['GSUP_INSTANCE'] = String(index);
+  environment['GSUP_ID'] = token;
+  environment['GSUP_GRACE_MS'] = String(spec.stop.graceMs);
+  environment['NODE_APP_INSTANCE'] = String(index);
+  return environment;
+}
+
+function readEnvFile(file: string): Record<string, string> {
+  try {
+    return parseEnv(readFileSync(file, 'utf8')) as Record<string, string>;
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'it does not exist' : (cause as Error).message;
+    throw new GsupError(`cannot read the env file ${file}: ${why}`, { exitStatus: EXIT.notExecutable, cause });
+  }
+}

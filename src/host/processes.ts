@@ -1,0 +1,108 @@
+/** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Survivor } from '../core/record.ts';
+
+/** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
+const EXITING = 0x4;
+const LONGEST_COMMAND = 200;
+
+export type ProcessStat = {
+  readonly pid: number;
+  readonly state: string;
+  readonly ppid: number;
+  readonly pgrp: number;
+  readonly session: number;
+  /** Foreground group of its terminal, -1 without one. */
+  readonly foreground: number;
+  readonly isExiting: boolean;
+  /** Clock ticks since boot: pid and this together name one process for ever. */
+  readonly startTicks: number;
+};
+
+/** What a run is recognised by. */
+export type Belongings = {
+  readonly leader: number;
+  readonly startTicks: number;
+  readonly token: string;
+  readonly hasGroup: boolean;
+};
+export type Found = { readonly alive: readonly Survivor[]; readonly dying: number };
+
+/** /proc/PID/stat, or `null` when there is no such process. Fields: proc_pid_stat(5). */
+export function readStat(pid: number): ProcessStat | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return null;
+  }
+  // The name in parentheses may hold spaces and parentheses itself.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return {
+    pid,
+    state: fields[0] ?? '?',
+    ppid: Number(fields[1]),
+    pgrp: Number(fields[2]),
+    session: Number(fields[3]),
+    foreground: Number(fields[5]),
+    isExiting: (Number(fields[6]) & EXITING) !== 0,
+    startTicks: Number(fields[19]),
+  };
+}
+
+/** Every living process of each run beside its leader, by group or by token, in one sweep over /proc. */
+export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
+  const found = runs.map(() => ({ alive: [] as Survivor[], dying: 0 }));
+  const earliest = Math.min(...runs.map(({ startTicks }) => startTicks));
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const stat = readStat(pid);
+    // What began before the first leader can't come from one; a zombie holds nothing.
+    if (!stat || stat.state === 'Z' || stat.state === 'X' || stat.startTicks < earliest) continue;
+    const index = ownerOf(stat, runs);
+    const owner = found[index];
+    if (!owner) continue;
+    if (stat.isExiting) owner.dying++;
+    else {
+      const isInGroup = stat.pgrp === runs[index]?.leader;
+      owner.alive.push({ pid, startTicks: stat.startTicks, command: commandLine(pid), isInGroup });
+    }
+  }
+  return found;
+}
+
+/** Whether `survivor` still is the process that it was. */
+export function isSame({ pid, startTicks }: { readonly pid: number; readonly startTicks: number }): boolean {
+  return readStat(pid)?.startTicks === startTicks;
+}
+
+function ownerOf(stat: ProcessStat, runs: readonly Belongings[]): number {
+  const byGroup = runs.findIndex(({ leader, hasGroup }) => hasGroup && stat.pgrp === leader);
+  if (byGroup >= 0) return runs[byGroup]?.leader === stat.pid ? -1 : byGroup;
+  const token = tokenOf(stat.pid);
+  if (token === null) return -1;
+  return runs.findIndex((run) => run.token === token && run.leader !== stat.pid);
+}
+
+function tokenOf(pid: number): string | null {
+  try {
+    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+    const from = environment.startsWith('GSUP_ID=') ? 0 : environment.indexOf('\0GSUP_ID=') + 1;
+    if (from === 0 && !environment.startsWith('GSUP_ID=')) return null;
+    return environment.slice(from + 'GSUP_ID='.length, environment.indexOf('\0', from));
+  } catch {
+    return null;
+  }
+}
+
+/** The command line as people read it, at most 200 characters; the kernel's short name where it has none. */
+function commandLine(pid: number): string {
+  try {
+    const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
+    if (text === '') return `[${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}]`;
+    return text.length > LONGEST_COMMAND ? `${text.slice(0, LONGEST_COMMAND - 1)}…` : text;
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,23 @@
+/** Signals to processes and groups; one that is gone already is no error. */
+import type { SignalName } from '../core/signal.ts';
+
+/** Whether it was delivered. SIGCONT follows, so that a stopped process gets it too (systemd and s6 do the same). */
+export function sendSignal(pid: number, signal: SignalName): boolean {
+  const isSent = deliver(pid, signal);
+  if (isSent && signal !== 'SIGKILL' && signal !== 'SIGSTOP' && signal !== 'SIGCONT') deliver(pid, 'SIGCONT');
+  return isSent;
+}
+
+/** The signal alone, for one that is only passed on. */
+export function forwardSignal(pid: number, signal: SignalName): boolean {
+  return deliver(pid, signal);
+}
+
+function deliver(pid: number, signal: SignalName): boolean {
+  try {
+    process.kill(pid, signal as NodeJS.Signals);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,69 @@
+/** What outlives a leader: looked for in one sweep for all that ask at the same moment, signalled, watched until gone. */
+import type { Survivor } from '../core/record.ts';
+import type { SignalName } from '../core/signal.ts';
+import { type Belongings, type Found, findProcesses, isSame } from './processes.ts';
+import { sendSignal } from './signal.ts';
+
+/** Between two looks at processes that are no children of ours: the kernel sends no event for their end. Doubles up to the second. */
+const FIRST_LOOK_MS = 1;
+const LAST_LOOK_MS = 50;
+
+type Asked = { readonly run: Belongings; readonly answer: (found: Found) => void };
+let asked: Asked[] = [];
+
+/** A look at one run's processes; those asked for in the same turn share one sweep. */
+function look(run: Belongings): Promise<Found> {
+  return new Promise((answer) => {
+    asked.push({ run, answer });
+    if (asked.length === 1) setImmediate(sweep);
+  });
+}
+
+function sweep(): void {
+  const these = asked;
+  asked = [];
+  const found = findProcesses(these.map(({ run }) => run));
+  for (const [index, { answer }] of these.entries()) answer(found[index] ?? { alive: [], dying: 0 });
+}
+
+/** The living ones beside the leader, once those that are dying already are gone (or `signal` is aborted). */
+export async function findSurvivors(run: Belongings, signal: AbortSignal): Promise<readonly Survivor[]> {
+  let found: Found = { alive: [], dying: 1 };
+  await until(async () => {
+    found = await look(run);
+    return found.dying === 0;
+  }, signal);
+  return found.alive;
+}
+
+/** Sends `name` to each that `wants` it, then resolves when none is left. */
+export async function signalSurvivors(
+  run: Belongings,
+  name: SignalName,
+  wants: (survivor: Survivor) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const survivor of (await look(run)).alive)
+    if (wants(survivor) && isSame(survivor)) sendSignal(survivor.pid, name);
+  await until(async () => isEmpty(await look(run)), signal);
+}
+
+/** SIGKILL to all there are, again and again until a look finds none. */
+export async function killSurvivors(run: Belongings, signal: AbortSignal): Promise<void> {
+  await until(async () => {
+    const found = await look(run);
+    for (const survivor of found.alive) if (isSame(survivor)) sendSignal(survivor.pid, 'SIGKILL');
+    return isEmpty(found);
+  }, signal);
+}
+
+function isEmpty({ alive, dying }: Found): boolean {
+  return alive.length === 0 && dying === 0;
+}
+
+async function until(isDone: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  for (let wait = FIRST_LOOK_MS; !signal.aborted; wait = Math.min(LAST_LOOK_MS, wait * 2)) {
+    if (await isDone()) return;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}

@@ -1,0 +1,71 @@
+/** The records of what was decided: one line each, as NDJSON (pino) or as a sentence for people. */
+import pino from 'pino';
+import { type PhaseRecord, recordMessage } from '../core/record.ts';
+
+/** A reader that doesn't read can hold up the end for so long. */
+const CLOSE_WAIT_MS = 2_000;
+
+export type Journal = {
+  write(record: PhaseRecord, at: number): void;
+  /** Resolves when everything is written, or can't be. */
+  close(): Promise<void>;
+};
+
+export type JournalOptions = {
+  /** Of the file descriptor that lines go to; default 2. */
+  readonly fd?: number;
+  /** Default `info`; `debug` shows ignored news too. */
+  readonly level: string;
+  /** A line for people, or `null` for a record they need not see; absent: NDJSON. */
+  readonly format?: (record: PhaseRecord, at: number) => string | null;
+};
+
+/** A journal on a file descriptor; a reader that goes away or a full disk never stops the supervisor. */
+export function openJournal({ fd = 2, level, format }: JournalOptions): Journal {
+  const destination = pino.destination({ dest: fd, sync: false });
+  destination.on('error', () => {});
+  let now = 0;
+  const logger = pino({ base: null, level, timestamp: () => `,"time":${now}` }, destination);
+  return {
+    write(record, at) {
+      now = Math.round(at);
+      const { level: severity = 'info', ...fields } = record;
+      if (!logger.isLevelEnabled(severity)) return;
+      if (format === undefined) logger[severity](rounded(fields), recordMessage(record));
+      else {
+        const line = format(record, at);
+        if (line !== null) quietly(() => destination.write(`${line}\n`));
+      }
+    },
+    close: () => closeDestination(destination),
+  };
+}
+
+/** Ends a destination of pino; resolves when it is written out, has failed, or its reader has not read for 2 s. */
+export function closeDestination(destination: ReturnType<typeof pino.destination>): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, CLOSE_WAIT_MS).unref();
+    for (const event of ['close', 'error'] as const) destination.on(event, () => resolve());
+    quietly(() => destination.end());
+  });
+}
+
+function rounded(fields: Omit<PhaseRecord, 'level'>): object {
+  const whole = Object.entries(fields).map(([key, value]) => [
+    key,
+    isLength(key, value) ? Math.round(value * 10) / 10 : value,
+  ]);
+  return Object.fromEntries(whole);
+}
+
+function isLength(key: string, value: unknown): value is number {
+  return key.endsWith('Ms') && typeof value === 'number';
+}
+
+function quietly(write: () => void): void {
+  try {
+    write();
+  } catch {
+    // A full disk or a reader that is gone: supervising goes on without the line.
+  }
+}
