@@ -56,10 +56,27 @@ function serviceOf(
     problems.push({ path, at: 'key', message });
   }
   const parsed = v.safeParse(serviceSchema, input ?? {});
-  if (!parsed.success) {
-    problems.push(...problemsOf(parsed.issues, path, knownAt));
-    return [];
-  }
+  if (parsed.success) return [resolveService(name, withDefaults(defaults, parsed.output), { folder, problems })];
+  problems.push(...problemsOf(parsed.issues, path, knownAt));
+  return withoutWrongKeys(name, input, parsed.issues, { defaults, folder, problems });
+}
+
+type Rest = { readonly defaults: ServiceInput; readonly folder: string; readonly problems: Problem[] };
+
+/** What is right of a service with mistakes is checked too, so that all of them show at once. */
+function withoutWrongKeys(
+  name: string,
+  input: unknown,
+  issues: readonly v.BaseIssue<unknown>[],
+  rest: Rest,
+): ServiceSpec[] {
+  if (!isMap(input)) return [];
+  const wrong = new Set(issues.map(({ path }) => String(path?.[0]?.key)));
+  const right = Object.fromEntries(Object.entries(input).filter(([key]) => !wrong.has(key)));
+  const hasProgram = right['command'] !== undefined || right['script'] !== undefined;
+  const parsed = v.safeParse(serviceSchema, hasProgram ? right : { ...right, command: 'true' });
+  if (!parsed.success) return [];
+  const { defaults, folder, problems } = rest;
   return [resolveService(name, withDefaults(defaults, parsed.output), { folder, problems })];
 }
 

@@ -2,7 +2,18 @@
 import { readFileSync, statSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLParseError,
+} from 'yaml';
 import { formatSize } from '../core/size.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { interpolate } from './interpolate.ts';
@@ -77,7 +88,7 @@ async function readModule(file: string): Promise<Source> {
 
 function readYaml(file: string, text: string, env: Environment): Source {
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  const document = parseDocument(hideBraces(text), { lineCounter: counter, prettyErrors: false });
   const lines = text.split('\n');
   const at = (offset: number, length: number, message: string): Diagnostic => {
     const { line, col } = counter.linePos(Math.min(offset, text.length));
@@ -91,7 +102,9 @@ function readYaml(file: string, text: string, env: Environment): Source {
     };
   };
   if (document.errors.length > 0) {
-    const problems = document.errors.map(({ pos, message }) => at(pos[0], pos[1] - pos[0], lower(message)));
+    const problems = withoutEchoes(document.errors).map(({ pos, message }) =>
+      at(pos[0], pos[1] - pos[0], lower(message)),
+    );
     return { ok: false, problems };
   }
   const problems = putVariables(document, env, at);
@@ -104,6 +117,23 @@ function readYaml(file: string, text: string, env: Environment): Source {
   return { ok: true, value, problems, locate: (problem) => locate(document.contents, problem, at, file) };
 }
 
+/** `{ PORT: ${PORT} }` is no YAML for its braces; letters of nobody's stand for them while it is parsed (as long, so places stay). */
+const [OPEN, CLOSE] = ['\uE0F0', '\uE0F1'];
+
+function hideBraces(text: string): string {
+  return text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g, `$$${OPEN}$1${CLOSE}`);
+}
+
+function showBraces(text: string): string {
+  return text.replaceAll(OPEN, '{').replaceAll(CLOSE, '}');
+}
+
+/** The parser stumbles on after its first mistake and reports every later token: one a mistake is enough. */
+function withoutEchoes(errors: readonly YAMLParseError[]): readonly YAMLParseError[] {
+  const first = errors.findIndex(({ code }) => code === 'UNEXPECTED_TOKEN');
+  return first < 0 ? errors : errors.filter(({ code }, index) => index <= first || code !== 'UNEXPECTED_TOKEN');
+}
+
 /** A plain value that held a variable is read again, so that a number stays a number. */
 function putVariables(
   document: ReturnType<typeof parseDocument>,
@@ -113,8 +143,10 @@ function putVariables(
   const problems: Diagnostic[] = [];
   visit(document, {
     Scalar(key, node) {
-      if (key === 'key' || typeof node.value !== 'string') return;
-      const { text, hasChanged, unset } = interpolate(node.value, env);
+      if (typeof node.value !== 'string') return;
+      node.value = showBraces(node.value);
+      if (key === 'key') return;
+      const { text, hasChanged, unset } = interpolate(String(node.value), env);
       for (const name of unset) {
         const [from, to] = node.range ?? [0, 0];
         problems.push(at(from, to - from, `\${${name}} is not set; set it, or give a default: \${${name}:-value}`));

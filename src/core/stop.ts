@@ -35,6 +35,8 @@ export function stopLive(
 /** A stop of an instance whose process is perhaps not there yet. */
 export function stopBeforeSpawn(was: InState<'starting'>, event: Of<'stop-requested'>, context: Context): Step {
   if (was.pid !== null) return stopLive({ ...was, pid: was.pid }, event, context);
+  // A stop that was asked is never undone by a restart.
+  if (was.stopAsked?.next === 'stopped') return [was, []];
   const { at, reason, signal, budgetMs, next } = event;
   return [{ ...was, stopAsked: { at, reason, signal, budgetMs, next } }, []];
 }
