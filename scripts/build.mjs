@@ -1,7 +1,8 @@
 // Bundles src/ into dist/: one CommonJS file for the CLI, the JSON Schema, and the licences of what is in it.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { build } from 'esbuild';
+import { compile } from 'json-schema-to-typescript';
+import { load } from './load.mjs';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
 rmSync('dist', { recursive: true, force: true });
@@ -24,14 +25,14 @@ const { metafile } = await build({
   metafile: true,
 });
 
-const schema = await build({ ...options, entryPoints: ['src/config/json-schema.ts'], write: false });
-const module = { exports: {} };
-new Function('module', 'exports', 'require', schema.outputFiles[0].text)(
-  module,
-  module.exports,
-  createRequire(import.meta.url),
-);
-writeFileSync('dist/supervisor.schema.json', `${JSON.stringify(module.exports.jsonSchema(), null, 2)}\n`);
+const { jsonSchema } = load('src/config/json-schema.ts');
+writeFileSync('dist/supervisor.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`);
+
+await build({ ...options, minify: false, format: 'esm', entryPoints: { index: 'src/index.ts' }, outdir: 'dist' });
+const types = await compile(jsonSchema(), 'Config', { bannerComment: '', additionalProperties: false, format: false });
+const typed =
+  '/** Gives a configuration its types; returns it as it is. */\nexport declare function defineConfig(config: Config): Config;\n';
+writeFileSync('dist/index.d.ts', types.replace(/SupervisorYaml/g, 'Config') + typed);
 
 const packages = new Set(
   Object.keys(metafile.inputs).flatMap((file) => /.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []),

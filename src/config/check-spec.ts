@@ -7,7 +7,7 @@ export type ParsedCheck =
   | { readonly ok: false; readonly problem: string };
 
 /** What `--ready` takes, for messages. */
-export const CHECK_FORMS = 'http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX or message';
+const CHECK_FORMS = 'http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX or message';
 
 /** One line that names a check. */
 export function parseCheck(text: string): ParsedCheck {
@@ -40,7 +40,7 @@ export function parseTcp(address: string): ParsedCheck {
 }
 
 /** A command line, split into words. */
-export function parseExec(line: string): ParsedCheck {
+function parseExec(line: string): ParsedCheck {
   const split = splitWords(line);
   const [first, ...rest] = split.ok ? split.words : [];
   if (!split.ok || first === undefined) {

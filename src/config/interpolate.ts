@@ -7,13 +7,13 @@ export function interpolate(text: string, env: Readonly<Record<string, string | 
   const unset: string[] = [];
   const result = text.replace(
     /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g,
-    (whole, name?: string, fallback?: string) => {
+    (_, name?: string, fallback?: string) => {
       if (name === undefined) return '${';
       const value = env[name];
       if (value !== undefined && (value !== '' || fallback === undefined)) return value;
       if (fallback !== undefined) return fallback;
       unset.push(name);
-      return whole;
+      return name;
     },
   );
   return { text: result, hasChanged: result !== text, unset };

@@ -15,7 +15,7 @@ export type Problem = {
 type Issue = v.BaseIssue<unknown>;
 
 /** `services.api.stop` */
-export function showPath(path: Path): string {
+function showPath(path: Path): string {
   return path.length === 0
     ? 'the file'
     : path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${key}`)).join('');

@@ -18,9 +18,10 @@ export const NOT_YET: readonly string[] = [
 ];
 
 /** A text or number that `parse` understands; `what` and `like` are for the message. */
-function parsed<T>(what: string, like: string, parse: (input: string | number) => T | null) {
+function parsed<T>(what: string, like: string, about: string, parse: (input: string | number) => T | null) {
   return v.pipe(
     v.union([v.string(), v.number()], `expected a ${what} like ${like}`),
+    v.description(about),
     v.rawTransform<string | number, T>(({ dataset, addIssue, NEVER }) => {
       const result = parse(dataset.value);
       if (result !== null) return result;
@@ -30,9 +31,8 @@ function parsed<T>(what: string, like: string, parse: (input: string | number) =
   );
 }
 
-const duration = (about: string) =>
-  v.pipe(parsed('duration', '500ms, 10s or 1m30s', parseDuration), v.description(about));
-const bytes = (about: string) => v.pipe(parsed('size', '300MB or 64KiB', parseSize), v.description(about));
+const duration = (about: string) => parsed('duration', '500ms, 10s or 1m30s', about, parseDuration);
+const bytes = (about: string) => parsed('size', '300MB or 64KiB', about, parseSize);
 const whole = (about: string, from: number, to: number) =>
   v.pipe(
     v.number(`expected a whole number from ${from} to ${to}`),
@@ -98,9 +98,11 @@ const restart = v.strictObject({
 
 const stop = v.strictObject({
   signal: v.optional(
-    v.pipe(
-      parsed<SignalName>('signal', 'SIGTERM, TERM or 15', parseSignal),
-      v.description('Default: the signal that gsup gets, else SIGTERM.'),
+    parsed<SignalName>(
+      'signal',
+      'SIGTERM, TERM or 15',
+      'Default: the signal that gsup gets, else SIGTERM.',
+      parseSignal,
     ),
   ),
   grace: v.optional(duration('From the stop signal to SIGKILL. Default 10s.')),
@@ -175,9 +177,7 @@ export const serviceSchema = v.strictObject({
   group: v.optional(
     v.pipe(v.union([v.string(), v.number()]), v.description('Name or number. Default: that of the user.')),
   ),
-  umask: v.optional(
-    v.pipe(parsed('umask', '"022"', parseUmask), v.description('In octal, in quotes. Default: that of gsup.')),
-  ),
+  umask: v.optional(parsed('umask', '"022"', 'In octal, in quotes. Default: that of gsup.', parseUmask)),
   nice: v.optional(whole('From -20 (first) to 19 (last). Default: that of gsup.', -20, 19)),
 });
 

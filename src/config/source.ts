@@ -186,7 +186,9 @@ function find(root: unknown, path: Path): { key: Node | null; value: Node | null
       value = pair.value;
     } else if (isSeq(value)) {
       key = null;
-      value = (value.items[Number(step)] as Node | undefined) ?? value;
+      // A list of names is asked by name, too.
+      const named = value.items.find((item) => isScalar(item) && item.value === step);
+      value = ((named ?? value.items[Number(step)]) as Node | undefined) ?? value;
     } else break;
   }
   return { key, value };

@@ -2,7 +2,7 @@
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 /** The longest that a timer can wait (2^31 - 1 ms, 24.8 days). */
-export const MAX_DURATION_MS = 2_147_483_647;
+const MAX_DURATION_MS = 2_147_483_647;
 
 /** Milliseconds of `text`, or `null` when it is not a duration, negative or too long for a timer. */
 export function parseDuration(text: string | number): number | null {

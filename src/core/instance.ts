@@ -29,7 +29,7 @@ type Table = { readonly [S in StateName]: { readonly [E in InstanceEventType]?: 
 
 const idle = { 'start-requested': start, 'dependency-failed': dependencyFailed } as const;
 
-/** An empty cell means: nothing happens. */
+/** An empty cell means: nothing happens. @public (docs/states.md is made from it) */
 export const INSTANCE_TABLE: Table = {
   stopped: { ...idle },
   exited: { ...idle, 'stop-requested': stopIdle },

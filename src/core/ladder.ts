@@ -2,9 +2,9 @@
 import type { StopPolicy } from './service.ts';
 
 /** From SIGKILL to the report that a process can't be killed. */
-export const KILL_WAIT_MS = 5_000;
+const KILL_WAIT_MS = 5_000;
 /** For reading an ended instance's output to its end. */
-export const LOG_WAIT_MS = 2_000;
+const LOG_WAIT_MS = 2_000;
 /** For one look at what outlived the leader. */
 const LOOK_WAIT_MS = 2_000;
 /** The share of the grace period after which a warning is due. */

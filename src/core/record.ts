@@ -3,7 +3,7 @@ import { formatDuration } from './duration.ts';
 import type { InstanceName } from './name.ts';
 import type { SignalName } from './signal.ts';
 
-export type Phase =
+type Phase =
   | 'shutdown-started'
   | 'wave-started'
   | 'shutdown-completed'
@@ -28,7 +28,7 @@ export type Phase =
   | 'notice'
   | 'ignored';
 
-export type Level = 'debug' | 'info' | 'warn' | 'error';
+type Level = 'debug' | 'info' | 'warn' | 'error';
 export type Verdict = 'clean' | 'killed';
 
 /** A process of an instance that outlives its leader; `startTicks` tells it from a later one with the same pid. */

@@ -3,7 +3,7 @@ import { formatDuration } from './duration.ts';
 import type { RestartPolicy } from './service.ts';
 
 /** A run of at least so long is restarted at once and begins the backoff anew. */
-export const STABLE_RUN_MS = 30_000;
+const STABLE_RUN_MS = 30_000;
 const JITTER = 0.2;
 
 /** What is remembered of earlier restarts: their moments within the window, and how many came one after the other. */
@@ -55,7 +55,7 @@ export function decideRestart(policy: RestartPolicy, history: RestartHistory, en
 }
 
 /** The delay of the attempt (0 is the first): doubling from `minDelayMs` up to `maxDelayMs`, ±20 %. */
-export function backoffDelay(policy: RestartPolicy, attempt: number, random: number): number {
+function backoffDelay(policy: RestartPolicy, attempt: number, random: number): number {
   const plain = Math.min(policy.maxDelayMs, policy.minDelayMs * 2 ** Math.min(attempt, 40));
   if (policy.minDelayMs === policy.maxDelayMs) return plain;
   return Math.round(Math.min(policy.maxDelayMs, plain * (1 + JITTER * (2 * random - 1))));

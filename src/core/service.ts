@@ -47,9 +47,9 @@ export type RestartPolicy = {
 };
 
 /** Whom signals reach: the leader softly and its whole group hard (`mixed`), the group always, or the leader only. */
-export type KillMode = 'mixed' | 'group' | 'leader';
+type KillMode = 'mixed' | 'group' | 'leader';
 
-export type PreStopHook = { readonly argv: readonly [string, ...string[]]; readonly timeoutMs: number };
+type PreStopHook = { readonly argv: readonly [string, ...string[]]; readonly timeoutMs: number };
 
 export type StopPolicy = {
   /** `null`: the signal that the supervisor got, else SIGTERM. */

@@ -1,7 +1,7 @@
 /** The shutdown of everything: waves in reverse dependency order, and one deadline shared out over them. */
 
 /** What every later wave keeps of the budget, however long the earlier ones take. */
-export const WAVE_FLOOR_MS = 1_000;
+const WAVE_FLOOR_MS = 1_000;
 
 /**
  * The budget of the first of `needsMs` (one length a wave still to come) out of `remainingMs`: all that is left

@@ -29,7 +29,7 @@ export type Life = {
 type Live = { readonly pid: number; readonly startedAt: number; readonly forwarded: readonly SignalName[] };
 
 /** What was asked: a stop and what comes after it. */
-export type StopRequest = {
+type StopRequest = {
   readonly at: number;
   readonly reason: string;
   readonly signal: SignalName | null;

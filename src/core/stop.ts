@@ -11,7 +11,7 @@ type Of<E extends InstanceEvent['type']> = Extract<InstanceEvent, { type: E }>;
 type LiveState = InState<'running'> | (InState<'starting'> & { readonly pid: number });
 
 /** The rule: enter the next needed rung; at the top, say the verdict and settle. */
-export function climb(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[] = []): Step {
+function climb(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[] = []): Step {
   const rung = nextRung(stopLadder(was.stop), was.rung, standing(was, at));
   return rung === null ? reachTop(was, at, context, before) : enter({ ...was, rung: rung.name }, rung, at, before);
 }

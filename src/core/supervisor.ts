@@ -11,14 +11,14 @@ import { waveBudget } from './shutdown.ts';
 import type { SignalName } from './signal.ts';
 import { FRESH, type InstanceState, isDown } from './state.ts';
 
-export type ServiceState = {
+type ServiceState = {
   readonly spec: ServiceSpec;
   readonly instances: readonly InstanceState[];
   /** Asked to start and waiting for what it depends on; `null` when it isn't waiting. */
   readonly waiting: { readonly reason: string } | null;
 };
 
-export type Shutdown = {
+type Shutdown = {
   readonly reason: string;
   readonly signal: SignalName | null;
   readonly startedAt: number;

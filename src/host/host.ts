@@ -50,6 +50,8 @@ export interface HostRun {
   signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void>;
   /** SIGKILL to each, and to what they start meanwhile; resolves when none is left. */
   killSurvivors(): Promise<void>;
+  /** Resident bytes of the leader and all that belongs to it; 0 when it has ended. */
+  memory(): Promise<number>;
   /** Resolves when its output has been read to the end. */
   drained(): Promise<void>;
   /** Resumes reading after `onChunk` answered false. */

@@ -39,7 +39,7 @@ export function resolveCommand(program: Program, cwd: string, path: string | und
 }
 
 /** The absolute path of a program, as execvp would find it. */
-export function findProgram(name: string, cwd: string, path: string | undefined): string {
+function findProgram(name: string, cwd: string, path: string | undefined): string {
   if (name.includes('/')) {
     const file = resolve(cwd, name);
     checkExecutable(file, name);

@@ -10,9 +10,10 @@ import type { SignalName } from '../core/signal.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Host, HostRun, RunListener, SpawnRequest } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
-import { type Belongings, readStat } from './processes.ts';
+import { type Belongings, findProcesses, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
+import { memoryOf } from './usage.ts';
 import { findGroup, findUser } from './user.ts';
 
 /** A host that starts real processes here. */
@@ -71,6 +72,13 @@ class LocalRun implements HostRun {
 
   killSurvivors(): Promise<void> {
     return killSurvivors(this.#belongings(), this.#released.signal);
+  }
+
+  async memory(): Promise<number> {
+    const { pid } = this;
+    if (pid === null || !this.#isAlive) return 0;
+    const [found] = findProcesses([this.#belongings()]);
+    return memoryOf([pid, ...(found?.alive ?? []).map((one) => one.pid)]);
   }
 
   async drained(): Promise<void> {

@@ -2,7 +2,7 @@
 
 const NEWLINE = 0x0a;
 /** A line without end is passed on in pieces of at most so many bytes, cut between characters. */
-export const LONGEST_LINE = 1024 * 1024;
+const LONGEST_LINE = 1024 * 1024;
 
 /** Collects the bytes of one stream and hands out whole lines, without their newline. */
 export class LineSplitter {

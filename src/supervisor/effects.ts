@@ -50,6 +50,11 @@ export class InstanceEffects {
     this.#run?.signal(signal, 'group');
   }
 
+  /** Resident bytes of the instance; 0 when it does not run. */
+  async memory(): Promise<number> {
+    return (await this.#run?.memory()) ?? 0;
+  }
+
   /** Goes on reading output that was held back. */
   resume(): void {
     this.#run?.resume();

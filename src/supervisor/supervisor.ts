@@ -9,6 +9,7 @@ import type { Host } from '../host/host.ts';
 import type { Clock } from './clock.ts';
 import { InstanceEffects, type StreamsOf } from './effects.ts';
 import type { Journal } from './journal.ts';
+import { watchMemory } from './triggers.ts';
 
 export type SupervisorOptions = {
   readonly spec: SupervisorSpec;
@@ -29,6 +30,7 @@ export class Supervisor {
   readonly #queue: SupervisorEvent[] = [];
   readonly #ended: Promise<SupervisorState>;
   #end: (state: SupervisorState) => void = () => {};
+  readonly #watches: (() => void)[] = [];
   #state: SupervisorState;
   #isBusy = false;
 
@@ -42,7 +44,11 @@ export class Supervisor {
       for (let index = 0; index < service.instances; index++) {
         const of = { service: service.name, index };
         const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
-        this.#instances.set(instanceName(of.service, of.index), new InstanceEffects(of, service, options, report));
+        const instance = new InstanceEffects(of, service, options, report);
+        this.#instances.set(instanceName(of.service, of.index), instance);
+        if (service.memoryLimitBytes === null) continue;
+        const watched = { spec: service, clock: options.clock, memory: () => instance.memory(), ask: report };
+        this.#watches.push(watchMemory(watched));
       }
     }
   }
@@ -102,8 +108,10 @@ export class Supervisor {
       if (effect.do === 'for' && effect.effect.do === 'signal') this.#instanceOf(effect.of)?.run(effect.effect);
     }
     for (const effect of effects) {
-      if (effect.do === 'end') this.#end(this.#state);
-      else if (effect.do === 'record') this.#options.journal.write(effect.record, at);
+      if (effect.do === 'end') {
+        for (const end of this.#watches) end();
+        this.#end(this.#state);
+      } else if (effect.do === 'record') this.#options.journal.write(effect.record, at);
       else if (effect.effect.do === 'record') {
         const { service, index } = effect.of;
         const { phase, level, ...fields } = effect.effect.record;

@@ -5,8 +5,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-export const ROOT = resolve(import.meta.dirname, '../..');
-export const FIXTURES = join(ROOT, 'fixtures');
+const ROOT = resolve(import.meta.dirname, '../..');
+const FIXTURES = join(ROOT, 'fixtures');
 const CEILING_MS = 15_000;
 
 export type PhaseLine = {
