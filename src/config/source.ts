@@ -2,7 +2,19 @@
 import { readFileSync, statSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLParseError,
+} from 'yaml';
 import { formatSize } from '../core/size.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { interpolate } from './interpolate.ts';
@@ -29,10 +41,15 @@ export async function readSource(file: string, env: Environment): Promise<Source
   if (MODULES.has(extname(file))) return readModule(file);
   const bytes = readFileSync(file);
   if (bytes.includes(0)) return { ok: false, problems: [plain(file, 'is a binary file, not YAML')] };
+  const text = decode(bytes);
+  return text === null ? { ok: false, problems: [plain(file, 'is not UTF-8 text')] } : readYaml(file, text, env);
+}
+
+function decode(bytes: Uint8Array): string | null {
   try {
-    return readYaml(file, new TextDecoder('utf-8', { fatal: true }).decode(bytes), env);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return { ok: false, problems: [plain(file, 'is not UTF-8 text')] };
+    return null;
   }
 }
 
@@ -77,7 +94,7 @@ async function readModule(file: string): Promise<Source> {
 
 function readYaml(file: string, text: string, env: Environment): Source {
   const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  const document = parseDocument(hideBraces(text), { lineCounter: counter, prettyErrors: false });
   const lines = text.split('\n');
   const at = (offset: number, length: number, message: string): Diagnostic => {
     const { line, col } = counter.linePos(Math.min(offset, text.length));
@@ -91,10 +108,17 @@ function readYaml(file: string, text: string, env: Environment): Source {
     };
   };
   if (document.errors.length > 0) {
-    const problems = document.errors.map(({ pos, message }) => at(pos[0], pos[1] - pos[0], lower(message)));
+    const problems = withoutEchoes(document.errors).map(({ code, pos: [from, to], message }) => {
+      const key = /^[^:\s]+/.exec(text.slice(from))?.[0] ?? '';
+      if (code === 'DUPLICATE_KEY') return at(from, key.length, `the key ${key} is there twice`);
+      return at(from, to - from, lower(message));
+    });
     return { ok: false, problems };
   }
   const problems = putVariables(document, env, at);
+  if (problems.some(({ message }) => message.endsWith('this alias'))) {
+    return { ok: false, problems };
+  }
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
@@ -102,6 +126,23 @@ function readYaml(file: string, text: string, env: Environment): Source {
     return { ok: false, problems: [plain(file, (error as Error).message)] };
   }
   return { ok: true, value, problems, locate: (problem) => locate(document.contents, problem, at, file) };
+}
+
+/** `{ PORT: ${PORT} }` is no YAML for its braces; letters of nobody's stand for them while it is parsed (as long, so places stay). */
+const [OPEN, CLOSE] = ['\uE0F0', '\uE0F1'];
+
+function hideBraces(text: string): string {
+  return text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g, `$$${OPEN}$1${CLOSE}`);
+}
+
+function showBraces(text: string): string {
+  return text.replaceAll(OPEN, '{').replaceAll(CLOSE, '}');
+}
+
+/** The parser stumbles on after its first mistake and reports every later token: one a mistake is enough. */
+function withoutEchoes(errors: readonly YAMLParseError[]): readonly YAMLParseError[] {
+  const first = errors.findIndex(({ code }) => code === 'UNEXPECTED_TOKEN');
+  return first < 0 ? errors : errors.filter(({ code }, index) => index <= first || code !== 'UNEXPECTED_TOKEN');
 }
 
 /** A plain value that held a variable is read again, so that a number stays a number. */
@@ -112,19 +153,46 @@ function putVariables(
 ): Diagnostic[] {
   const problems: Diagnostic[] = [];
   visit(document, {
-    Scalar(key, node) {
-      if (key === 'key' || typeof node.value !== 'string') return;
-      const { text, hasChanged, unset } = interpolate(node.value, env);
+    Alias(_, node) {
+      const [from, to] = node.range ?? [0, 0];
+      if (!node.resolve(document)) problems.push(at(from, to - from, `no &${node.source} stands before this alias`));
+    },
+    Scalar(key, node, ancestors) {
+      const isText = isTextFor(ancestors);
+      // YAML would make 1.1 of 1.10 and 22 of 0022.
+      if (isText && key !== 'key' && node.value !== null) node.value = node.source ?? node.value;
+      if (typeof node.value !== 'string') return;
+      node.value = showBraces(node.value);
+      if (key === 'key') return;
+      const { text, hasChanged, unset } = interpolate(String(node.value), env);
       for (const name of unset) {
         const [from, to] = node.range ?? [0, 0];
         problems.push(at(from, to - from, `\${${name}} is not set; set it, or give a default: \${${name}:-value}`));
       }
-      if (!hasChanged) return;
-      const reread: unknown = node.type === 'PLAIN' && text !== '' ? parseDocument(text).toJS() : text;
-      node.value = typeof reread === 'object' ? text : reread;
+      if (text.includes('\0')) {
+        const [from, to] = node.range ?? [0, 0];
+        problems.push(at(from, to - from, 'no program can be given a text with a NUL in it'));
+      }
+      if (hasChanged) node.value = node.type === 'PLAIN' && !isText ? asPlain(text) : text;
     },
   });
   return problems;
+}
+
+/** Whose values go to a program, letter by letter. */
+const TEXT_KEYS = new Set(['command', 'args', 'env', 'exec', 'interpreter', 'script', 'umask', 'user', 'group']);
+
+function isTextFor(ancestors: readonly unknown[]): boolean {
+  const path = ancestors.flatMap((node) => (isPair(node) && isScalar(node.key) ? [String(node.key.value)] : []));
+  const below = path[0] === 'services' ? path.slice(2) : path[0] === 'defaults' ? path.slice(1) : [];
+  return below.some((key) => TEXT_KEYS.has(key));
+}
+
+/** What YAML would have read, had the value of the variable stood in the file; nothing but numbers, true and false. */
+function asPlain(text: string): string | number | boolean {
+  if (/^(true|True|TRUE)$/.test(text)) return true;
+  if (/^(false|False|FALSE)$/.test(text)) return false;
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
 function locate(
@@ -154,7 +222,9 @@ function find(root: unknown, path: Path): { key: Node | null; value: Node | null
       value = pair.value;
     } else if (isSeq(value)) {
       key = null;
-      value = (value.items[Number(step)] as Node | undefined) ?? value;
+      // A list of names may be asked for by name, too.
+      const items = value.items as Node[];
+      value = items[Number(step)] ?? items.find((item) => isScalar(item) && item.value === step) ?? value;
     } else break;
   }
   return { key, value };
