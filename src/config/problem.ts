@@ -1,7 +1,7 @@
 /** What is wrong in a configuration, by path; and valibot's issues in that form. */
 import type * as v from 'valibot';
 import { nearest } from '../core/name.ts';
-import { NOT_YET } from './schema.ts';
+import { LIST, NOT_YET } from './schema.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -36,7 +36,8 @@ function problemsOfIssue(issue: Issue, base: Path, knownAt: (path: Path) => read
   // Of the forms that a value may have, the one is meant whose inside was wrong.
   const inner = (issue.issues ?? []).filter((sub) => sub.path !== undefined);
   if (inner.length > 0) return problemsOf(inner, path, knownAt);
-  if (issue.type === 'strict_object' && issue.expected === 'never') return [unknownKey(path, knownAt)];
+  if (issue.type === 'strict_object' && issue.expected === 'never')
+    return unknownKeys(issue, path.slice(0, -1), knownAt);
   if (issue.received === 'undefined') {
     const parent = path.slice(0, -1);
     return [{ path: parent, at: 'key', message: `"${path.at(-1)}" is missing in ${showPath(parent)}` }];
@@ -44,8 +45,30 @@ function problemsOfIssue(issue: Issue, base: Path, knownAt: (path: Path) => read
   const isOwn = issue.type === 'raw_transform' || issue.message.startsWith('expected');
   const received = describe(issue.input);
   const wanted = isOwn ? issue.message : expectedOf(issue);
-  const message = issue.type === 'raw_transform' ? wanted : `${wanted}, not ${received}`;
+  if (path.at(-1) === 'ready' && issue.input === 'notify') return [{ path, at: 'value', message: notYet('notify') }];
+  const message = issue.type === 'raw_transform' ? wanted : `${wanted}, not ${received}${nearestChoice(issue)}`;
   return [{ path, at: 'value', message: `${showPath(path)}: ${message}` }];
+}
+
+/** valibot tells the first unknown key of a map only; people want all of them. */
+function unknownKeys(issue: Issue, parent: Path, knownAt: (path: Path) => readonly string[]): readonly Problem[] {
+  const known = knownAt(parent);
+  const map = issue.path?.at(-1)?.input;
+  const keys = typeof map === 'object' && map !== null ? Object.keys(map) : [];
+  return keys.filter((key) => !known.includes(key)).map((key) => unknownKey([...parent, key], knownAt));
+}
+
+/** `; did you mean "always"?` of a choice of words, or nothing. */
+function nearestChoice(issue: Issue): string {
+  const choices = [issue, ...(issue.issues ?? [])]
+    .filter(({ type }) => type === 'picklist')
+    .flatMap(({ expected }) => [...(expected ?? '').matchAll(/"([^"]+)"/g)].map(([, word = '']) => word));
+  const near = typeof issue.input === 'string' ? nearest(issue.input, choices) : null;
+  return near === null ? '' : `; did you mean "${near}"?`;
+}
+
+function notYet(word: string): string {
+  return `"${word}" is not supported yet by this version of gsup`;
 }
 
 function unknownKey(path: Path, knownAt: (path: Path) => readonly string[]): Problem {
@@ -53,7 +76,7 @@ function unknownKey(path: Path, knownAt: (path: Path) => readonly string[]): Pro
   const parent = path.slice(0, -1);
   const known = knownAt(parent);
   if (NOT_YET.includes(key)) {
-    return { path, at: 'key', message: `"${key}" is not supported yet by this version of gsup` };
+    return { path, at: 'key', message: notYet(key) };
   }
   const near = nearest(key, known);
   const hint = near === null ? `; it may have ${known.join(', ')}` : `; did you mean "${near}"?`;
@@ -67,7 +90,8 @@ function expectedOf(issue: Issue): string {
 }
 
 function describe(input: unknown): string {
-  if (Array.isArray(input)) return 'a list';
+  if (Array.isArray(input) && input.length === 0) return 'an empty list';
+  if (Array.isArray(input) || input === LIST) return 'a list';
   if (input === null) return 'nothing';
   if (typeof input === 'object') return 'a map';
   return JSON.stringify(input);

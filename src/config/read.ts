@@ -34,7 +34,7 @@ function specOf(value: object, folder: string, problems: Problem[]): SupervisorS
   const top = v.safeParse(topSchema, value);
   if (!top.success) problems.push(...problemsOf(top.issues, [], knownAt));
   const services = 'services' in value && isMap(value.services) ? value.services : {};
-  const defaults = top.success ? (top.output.defaults ?? {}) : {};
+  const defaults = partOf('defaults' in value && isMap(value.defaults) ? value.defaults : {});
   if (Object.keys(services).length === 0 && top.success) {
     problems.push({ path: ['services'], at: 'key', message: 'there are no services; add one below "services:"' });
   }
@@ -56,28 +56,23 @@ function serviceOf(
     problems.push({ path, at: 'key', message });
   }
   const parsed = v.safeParse(serviceSchema, input ?? {});
-  if (parsed.success) return [resolveService(name, withDefaults(defaults, parsed.output), { folder, problems })];
-  problems.push(...problemsOf(parsed.issues, path, knownAt));
-  return withoutWrongKeys(name, input, parsed.issues, { defaults, folder, problems });
+  if (!parsed.success) problems.push(...problemsOf(parsed.issues, path, knownAt));
+  return [resolveService(name, withDefaults(defaults, partOf(input ?? {})), { folder, problems })];
 }
 
-type Rest = { readonly defaults: ServiceInput; readonly folder: string; readonly problems: Problem[] };
-
-/** What is right of a service with mistakes is checked too, so that all of them show at once. */
-function withoutWrongKeys(
-  name: string,
-  input: unknown,
-  issues: readonly v.BaseIssue<unknown>[],
-  rest: Rest,
-): ServiceSpec[] {
-  if (!isMap(input)) return [];
-  const wrong = new Set(issues.map(({ path }) => String(path?.[0]?.key)));
-  const right = Object.fromEntries(Object.entries(input).filter(([key]) => !wrong.has(key)));
-  const hasProgram = right['command'] !== undefined || right['script'] !== undefined;
-  const parsed = v.safeParse(serviceSchema, hasProgram ? right : { ...right, command: 'true' });
-  if (!parsed.success) return [];
-  const { defaults, folder, problems } = rest;
-  return [resolveService(name, withDefaults(defaults, parsed.output), { folder, problems })];
+/** What is right of a service or of the defaults, so that the rest of the file can be checked along with it. */
+function partOf(input: unknown): ServiceInput {
+  const parsed = v.safeParse(serviceSchema, input);
+  if (parsed.success) return parsed.output;
+  const broken = new Set(parsed.issues.map((issue) => String(issue.path?.[0]?.key)));
+  const keys = isMap(parsed.output) ? Object.entries(parsed.output) : [];
+  const whole = Object.fromEntries(keys.filter(([key]) => !broken.has(key))) as ServiceInput;
+  // Something to run is there, though it is told to be wrong.
+  return broken.has('command')
+    ? { ...whole, command: ['true'] }
+    : broken.has('script')
+      ? { ...whole, script: '.' }
+      : whole;
 }
 
 function checkDependencies(services: object, specs: readonly ServiceSpec[], problems: Problem[]): void {

@@ -58,7 +58,7 @@ export function withDefaults(defaults: ServiceInput, input: ServiceInput): Servi
     input.ready && CHECKS.some((kind) => kind in (input.ready ?? {}))
       ? without(defaults.ready, CHECKS)
       : defaults.ready;
-  const merged: ServiceInput = { ...defaults, ...input };
+  const merged: ServiceInput = { ...withoutProgram(defaults, input), ...input };
   if (defaults.env || input.env) merged.env = { ...defaults.env, ...input.env };
   if (defaults.stop || input.stop) merged.stop = { ...defaults.stop, ...input.stop };
   if (ready || input.ready) merged.ready = { ...ready, ...input.ready };
@@ -68,6 +68,12 @@ export function withDefaults(defaults: ServiceInput, input: ServiceInput): Servi
 }
 
 const CHECKS = ['http', 'tcp', 'exec', 'log', 'message'] as const;
+
+/** What a service runs takes the place of what the defaults run. */
+function withoutProgram(defaults: ServiceInput, { command, script }: ServiceInput): ServiceInput {
+  if (command !== undefined) return without(defaults, ['script', 'args', 'interpreter']) ?? {};
+  return script === undefined ? defaults : (without(defaults, ['command', 'shell']) ?? {});
+}
 
 function without<T extends object>(map: T | undefined, keys: readonly string[]): T | undefined {
   return map && (Object.fromEntries(Object.entries(map).filter(([key]) => !keys.includes(key))) as T);

@@ -1,7 +1,8 @@
 /** The schema of supervisor.yaml: what may be written, of which the types and the published JSON Schema come. */
 import * as v from 'valibot';
 import { parseDuration } from '../core/duration.ts';
-import { parseSignal, type SignalName } from '../core/signal.ts';
+import { nearest } from '../core/name.ts';
+import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
 
 /** Keys of features to come: an error that says so, never a silent nothing. */
@@ -18,38 +19,51 @@ export const NOT_YET: readonly string[] = [
 ];
 
 /** A text or number that `parse` understands; `what` and `like` are for the message. */
-function parsed<T>(what: string, like: string, about: string, parse: (input: string | number) => T | null) {
+function parsed<T>(
+  what: string,
+  like: string,
+  parse: (input: string | number) => T | null,
+  about: string,
+  hint: (input: string | number) => string = () => '',
+) {
   return v.pipe(
     v.union([v.string(), v.number()], `expected a ${what} like ${like}`),
+    // Before the transformation: the JSON Schema is of what comes in.
     v.description(about),
     v.rawTransform<string | number, T>(({ dataset, addIssue, NEVER }) => {
       const result = parse(dataset.value);
       if (result !== null) return result;
-      addIssue({ message: `${JSON.stringify(dataset.value)} is no ${what}; expected ${like}` });
+      addIssue({ message: `${JSON.stringify(dataset.value)} is no ${what}; expected ${like}${hint(dataset.value)}` });
       return NEVER;
     }),
   );
 }
 
-const duration = (about: string) => parsed('duration', '500ms, 10s or 1m30s', about, parseDuration);
-const bytes = (about: string) => parsed('size', '300MB or 64KiB', about, parseSize);
-const whole = (about: string, from: number, to: number) =>
+const duration = (about: string) => parsed('duration', '500ms, 10s or 1m30s', parseDuration, about);
+const bytes = (about: string) => parsed('size', '300MB or 64KiB', parseSize, about);
+const whole = (about: string, from: number, to: number, more = '') =>
   v.pipe(
-    v.number(`expected a whole number from ${from} to ${to}`),
-    v.check((n) => Number.isInteger(n) && n >= from && n <= to, `expected a whole number from ${from} to ${to}`),
+    v.number(`expected a whole number from ${from} to ${to}${more}`),
+    v.check((n) => Number.isInteger(n) && n >= from && n <= to, `expected a whole number from ${from} to ${to}${more}`),
     v.description(about),
   );
 const text = (about: string) =>
   v.pipe(v.string('expected a text'), v.nonEmpty('expected a text'), v.description(about));
 const flag = (about: string) => v.pipe(v.boolean('expected true or false'), v.description(about));
+const COMMAND = 'expected a command line or a list of words';
 const words = (about: string) =>
   v.pipe(
     v.union(
       [
         v.pipe(v.string(), v.nonEmpty()),
-        v.pipe(v.array(v.union([v.string(), v.pipe(v.number(), v.transform(String))])), v.minLength(1)),
+        v.pipe(
+          v.array(
+            v.union([v.string(), v.pipe(v.union([v.number(), v.boolean()]), v.transform(String))], 'expected a word'),
+          ),
+          v.minLength(1, COMMAND),
+        ),
       ],
-      'expected a command line or a list of words',
+      COMMAND,
     ),
     v.description(about),
   );
@@ -58,15 +72,34 @@ const oneOf = <const T extends readonly [string, ...string[]]>(about: string, kn
 const texts = (about: string) =>
   v.pipe(v.union([v.string(), v.array(v.string())], 'expected a text or a list of texts'), v.description(about));
 
-const environment = v.record(
-  v.string(),
-  v.union(
-    [v.string(), v.pipe(v.number(), v.transform(String)), v.pipe(v.boolean(), v.transform(String))],
-    'expected a text, a number, true or false',
+/** What stands for a list where a map is wanted. */
+export const LIST = Symbol('a list');
+
+/** valibot takes a list for a map (`env: [A=B]` would be the variable 0). */
+function noList<S extends v.GenericSchema>(schema: S): S {
+  return {
+    ...schema,
+    '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) =>
+      schema['~run'](Array.isArray(dataset.value) ? { ...dataset, value: LIST } : dataset, config),
+  };
+}
+
+function strictMap<const E extends v.ObjectEntries>(entries: E) {
+  return noList(v.strictObject(entries));
+}
+
+const environment = noList(
+  v.record(
+    v.string(),
+    v.union(
+      [v.string(), v.pipe(v.number(), v.transform(String)), v.pipe(v.boolean(), v.transform(String))],
+      'expected a text, a number, true or false',
+    ),
+    'expected a map of variables',
   ),
 );
 
-const ready = v.strictObject({
+const readyMap = strictMap({
   http: v.optional(text('Ready when a GET of this address answers 200 to 399.')),
   tcp: v.optional(
     v.pipe(
@@ -81,8 +114,19 @@ const ready = v.strictObject({
   timeout: v.optional(duration('A failed start after it. Default 30s.')),
 });
 
+const ready = v.union(
+  [
+    v.pipe(
+      v.literal('message'),
+      v.transform((): v.InferOutput<typeof readyMap> => ({ message: true })),
+    ),
+    readyMap,
+  ],
+  'expected a map, or message',
+);
+
 const restartPolicy = ['always', 'on-failure', 'never'] as const;
-const restart = v.strictObject({
+const restart = strictMap({
   policy: v.optional(oneOf('Default always.', restartPolicy)),
   minDelay: v.optional(duration('First delay of the backoff. Default 250ms; 0s restarts at once, always.')),
   maxDelay: v.optional(duration('Ceiling of the backoff. Default 60s.')),
@@ -96,13 +140,14 @@ const restart = v.strictObject({
   ),
 });
 
-const stop = v.strictObject({
+const stop = strictMap({
   signal: v.optional(
     parsed<SignalName>(
       'signal',
       'SIGTERM, TERM or 15',
-      'Default: the signal that gsup gets, else SIGTERM.',
       parseSignal,
+      'Default: the signal that gsup gets, else SIGTERM.',
+      nearestSignal,
     ),
   ),
   grace: v.optional(duration('From the stop signal to SIGKILL. Default 10s.')),
@@ -116,7 +161,7 @@ const stop = v.strictObject({
   drainDelay: v.optional(duration('Readiness is off, traffic still served for so long before the signal. Default 0s.')),
   preStop: v.optional(
     v.pipe(
-      v.strictObject({
+      strictMap({
         exec: words('Run before the stop signal. No shell.'),
         timeout: v.optional(duration('At most so long. Default 5s.')),
       }),
@@ -129,7 +174,7 @@ const stop = v.strictObject({
 const conditions = ['started', 'ready', 'completed'] as const;
 
 /** One entry of `services`, and `defaults`. */
-export const serviceSchema = v.strictObject({
+export const serviceSchema = strictMap({
   command: v.optional(words('What to run: a line that is split into words (no shell), or a list of words.')),
   shell: v.optional(flag('Give the command line to /bin/sh. Default false.')),
   script: v.optional(text('A script in place of a command; its interpreter is found by shebang or extension.')),
@@ -141,14 +186,17 @@ export const serviceSchema = v.strictObject({
   inheritEnv: v.optional(flag('Whether the environment of the command comes first. Default true.')),
   instances: v.optional(
     v.pipe(
-      v.union([v.literal('max'), whole('', 1, 1000)], 'expected a whole number from 1 to 1000, or max'),
+      v.union([v.literal('max'), whole('', 1, 1000, ', or max')], 'expected a whole number from 1 to 1000, or max'),
       v.description('Copies to run, or max (one a processor). Default 1.'),
     ),
   ),
   dependsOn: v.optional(
     v.pipe(
       v.union(
-        [v.array(v.string()), v.record(v.string(), v.picklist(conditions, `expected ${conditions.join(', ')}`))],
+        [
+          v.array(v.string('expected the name of a service')),
+          v.record(v.string(), v.picklist(conditions, `expected ${conditions.join(', ')}`)),
+        ],
         'expected a list of services, or a map of service to started, ready or completed',
       ),
       v.description('Services that come first, and what of them is awaited; a list means ready.'),
@@ -165,19 +213,25 @@ export const serviceSchema = v.strictObject({
   critical: v.optional(flag('When it has failed for good, everything stops. Default false.')),
   limits: v.optional(
     v.pipe(
-      v.strictObject({
+      strictMap({
         memory: v.optional(bytes('Resident memory of the whole instance; above it: a graceful restart.')),
       }),
       v.description('Limits that lead to a restart.'),
     ),
   ),
   user: v.optional(
-    v.pipe(v.union([v.string(), v.number()]), v.description('Name or number; only root may change it.')),
+    v.pipe(
+      v.union([v.string(), v.number()], 'expected a name or number'),
+      v.description('Name or number; only root may change it.'),
+    ),
   ),
   group: v.optional(
-    v.pipe(v.union([v.string(), v.number()]), v.description('Name or number. Default: that of the user.')),
+    v.pipe(
+      v.union([v.string(), v.number()], 'expected a name or number'),
+      v.description('Name or number. Default: that of the user.'),
+    ),
   ),
-  umask: v.optional(parsed('umask', '"022"', 'In octal, in quotes. Default: that of gsup.', parseUmask)),
+  umask: v.optional(parsed('umask', '022', parseUmask, 'In octal: 022. Default: that of gsup.')),
   nice: v.optional(whole('From -20 (first) to 19 (last). Default: that of gsup.', -20, 19)),
 });
 
@@ -185,7 +239,7 @@ export const serviceSchema = v.strictObject({
 export const topSchema = v.strictObject({
   shutdown: v.optional(
     v.pipe(
-      v.strictObject({ timeout: v.optional(duration('Of a whole shutdown. Default: as long as its waves need.')) }),
+      strictMap({ timeout: v.optional(duration('Of a whole shutdown. Default: as long as its waves need.')) }),
       v.description('The whole supervisor.'),
     ),
   ),
@@ -204,7 +258,14 @@ export type TopInput = v.InferOutput<typeof topSchema>;
 /** What a `supervisor.config.ts` exports. */
 export type Config = v.InferInput<typeof configSchema>;
 
+function nearestSignal(input: string | number): string {
+  const written = String(input).toUpperCase();
+  const near = nearest(written.startsWith('SIG') ? written : `SIG${written}`, SIGNAL_NAMES);
+  return near === null ? '' : `; did you mean "${near}"?`;
+}
+
 function parseUmask(input: string | number): number | null {
-  const written = typeof input === 'number' ? input.toString(8).padStart(3, '0') : input;
-  return /^[0-7]{1,4}$/.test(written) ? Number.parseInt(written, 8) : null;
+  // YAML's own number 022 is 22: the digits count, as chmod and umask read them.
+  const digits = String(input).replace(/^0o/, '');
+  return /^[0-7]{1,4}$/.test(digits) && Number.parseInt(digits, 8) <= 0o777 ? Number.parseInt(digits, 8) : null;
 }

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import {
   isAlias,
   isMap,
+  isPair,
   isScalar,
   isSeq,
   LineCounter,
@@ -40,10 +41,15 @@ export async function readSource(file: string, env: Environment): Promise<Source
   if (MODULES.has(extname(file))) return readModule(file);
   const bytes = readFileSync(file);
   if (bytes.includes(0)) return { ok: false, problems: [plain(file, 'is a binary file, not YAML')] };
+  const text = decode(bytes);
+  return text === null ? { ok: false, problems: [plain(file, 'is not UTF-8 text')] } : readYaml(file, text, env);
+}
+
+function decode(bytes: Uint8Array): string | null {
   try {
-    return readYaml(file, new TextDecoder('utf-8', { fatal: true }).decode(bytes), env);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return { ok: false, problems: [plain(file, 'is not UTF-8 text')] };
+    return null;
   }
 }
 
@@ -102,12 +108,17 @@ function readYaml(file: string, text: string, env: Environment): Source {
     };
   };
   if (document.errors.length > 0) {
-    const problems = withoutEchoes(document.errors).map(({ pos, message }) =>
-      at(pos[0], pos[1] - pos[0], lower(message)),
-    );
+    const problems = withoutEchoes(document.errors).map(({ code, pos: [from, to], message }) => {
+      const key = /^[^:\s]+/.exec(text.slice(from))?.[0] ?? '';
+      if (code === 'DUPLICATE_KEY') return at(from, key.length, `the key ${key} is there twice`);
+      return at(from, to - from, lower(message));
+    });
     return { ok: false, problems };
   }
   const problems = putVariables(document, env, at);
+  if (problems.some(({ message }) => message.endsWith('this alias'))) {
+    return { ok: false, problems };
+  }
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
@@ -142,7 +153,14 @@ function putVariables(
 ): Diagnostic[] {
   const problems: Diagnostic[] = [];
   visit(document, {
-    Scalar(key, node) {
+    Alias(_, node) {
+      const [from, to] = node.range ?? [0, 0];
+      if (!node.resolve(document)) problems.push(at(from, to - from, `no &${node.source} stands before this alias`));
+    },
+    Scalar(key, node, ancestors) {
+      const isText = isTextFor(ancestors);
+      // YAML would make 1.1 of 1.10 and 22 of 0022.
+      if (isText && key !== 'key' && node.value !== null) node.value = node.source ?? node.value;
       if (typeof node.value !== 'string') return;
       node.value = showBraces(node.value);
       if (key === 'key') return;
@@ -151,12 +169,30 @@ function putVariables(
         const [from, to] = node.range ?? [0, 0];
         problems.push(at(from, to - from, `\${${name}} is not set; set it, or give a default: \${${name}:-value}`));
       }
-      if (!hasChanged) return;
-      const reread: unknown = node.type === 'PLAIN' && text !== '' ? parseDocument(text).toJS() : text;
-      node.value = typeof reread === 'object' ? text : reread;
+      if (text.includes('\0')) {
+        const [from, to] = node.range ?? [0, 0];
+        problems.push(at(from, to - from, 'no program can be given a text with a NUL in it'));
+      }
+      if (hasChanged) node.value = node.type === 'PLAIN' && !isText ? asPlain(text) : text;
     },
   });
   return problems;
+}
+
+/** Whose values go to a program, letter by letter. */
+const TEXT_KEYS = new Set(['command', 'args', 'env', 'exec', 'interpreter', 'script', 'umask', 'user', 'group']);
+
+function isTextFor(ancestors: readonly unknown[]): boolean {
+  const path = ancestors.flatMap((node) => (isPair(node) && isScalar(node.key) ? [String(node.key.value)] : []));
+  const below = path[0] === 'services' ? path.slice(2) : path[0] === 'defaults' ? path.slice(1) : [];
+  return below.some((key) => TEXT_KEYS.has(key));
+}
+
+/** What YAML would have read, had the value of the variable stood in the file; nothing but numbers, true and false. */
+function asPlain(text: string): string | number | boolean {
+  if (/^(true|True|TRUE)$/.test(text)) return true;
+  if (/^(false|False|FALSE)$/.test(text)) return false;
+  return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : text;
 }
 
 function locate(
@@ -186,9 +222,9 @@ function find(root: unknown, path: Path): { key: Node | null; value: Node | null
       value = pair.value;
     } else if (isSeq(value)) {
       key = null;
-      // A list of names is asked by name, too.
-      const named = value.items.find((item) => isScalar(item) && item.value === step);
-      value = ((named ?? value.items[Number(step)]) as Node | undefined) ?? value;
+      // A list of names may be asked for by name, too.
+      const items = value.items as Node[];
+      value = items[Number(step)] ?? items.find((item) => isScalar(item) && item.value === step) ?? value;
     } else break;
   }
   return { key, value };

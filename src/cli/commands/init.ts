@@ -62,7 +62,7 @@ function procfile(file: string): readonly Found[] {
       const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+?)\s*$/.exec(line);
       if (!match?.[1] || !match[2] || match[1] === 'all') return [];
       // A Procfile's lines are given to a shell by everything that reads them.
-      return [{ name: match[1], lines: [`command: ${quoted(`exec ${match[2]}`)}`, 'shell: true'], why: 'Procfile' }];
+      return [{ name: match[1], lines: [`command: ${quoted(shellLine(match[2]))}`, 'shell: true'], why: 'Procfile' }];
     });
 }
 
@@ -83,7 +83,7 @@ function packageJson(folder: string): Found | null {
   if (start !== null) {
     return {
       name,
-      lines: [`command: ${quoted(`exec ${start}`)}`, 'shell: true # as npm start does'],
+      lines: [`command: ${quoted(shellLine(start))}`, 'shell: true # as npm start does'],
       why: 'scripts.start of package.json',
     };
   }
@@ -97,9 +97,14 @@ function serviceName(name: unknown): string {
   return plain === '' || plain === 'all' ? 'app' : plain.slice(0, 64);
 }
 
+/** One simple command takes the shell's place, so that signals reach it; `A=1 x`, `a && b` and `a | b` cannot. */
+function shellLine(text: string): string {
+  return /^[\w./-]+(\s[^|&;<>()\n]*)?$/.test(text) ? `exec ${text}` : text;
+}
+
 /** A YAML value: quoted as JSON, and `${` escaped so that it stays the shell's. */
 function quoted(text: string): string {
-  return /^[\w./-]+$/.test(text) ? text : JSON.stringify(text.replaceAll('${', '$${'));
+  return /^[\w./-]+$/.test(text) ? text : JSON.stringify(text.replaceAll('${', () => '$${'));
 }
 
 function fileText(found: readonly Found[]): string {
