@@ -1,6 +1,6 @@
 /** The command line: finds the command, prints what went wrong, and answers with the exit status. */
-import { Command, CommanderError } from 'commander';
-import { EXIT, GsupError } from '../core/error.ts';
+import { Command, type CommanderError } from 'commander';
+import { EXIT, isGsupError } from '../core/error.ts';
 import { runCommand } from './commands/run.ts';
 import { VERSION } from './version.ts';
 
@@ -45,9 +45,14 @@ function strict(command: Command): Command {
 }
 
 function report(error: unknown): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  if (!(error instanceof GsupError)) throw error;
+  if (isCommanderError(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (!isGsupError(error)) throw error;
   process.stderr.write(`${error.exitStatus === EXIT.config ? '' : 'gsup: '}${error.message}\n`);
   if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
   return error.exitStatus;
+}
+
+/** Lazily loaded commands bring a class of their own. */
+function isCommanderError(error: unknown): error is CommanderError {
+  return error instanceof Error && error.name === 'CommanderError';
 }

@@ -30,6 +30,11 @@ export class GsupError extends Error {
   }
 }
 
+/** Whether it is one; the bundles of the CLI have the class more than once. */
+export function isGsupError(error: unknown): error is GsupError {
+  return error instanceof Error && error.name === 'GsupError';
+}
+
 /** A GsupError of a wrong call (exit status 2). */
 export function usageError(message: string, hint?: string): GsupError {
   return new GsupError(message, hint === undefined ? { exitStatus: EXIT.usage } : { exitStatus: EXIT.usage, hint });

@@ -10,8 +10,11 @@ import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
-import type { Output } from './output.ts';
+import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
+
+/** When the start is over and nobody waits for us. */
+const REHEARSE_AFTER_MS = 50;
 
 export type ForegroundOptions = {
   readonly spec: SupervisorSpec;
@@ -30,7 +33,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const journal = journalOf(options);
   warnOfWrappers(spec, journal);
   const needsPipes = !isSingle || spec.services.some(({ ready }) => ready?.check.kind === 'log');
-  const output = needsPipes ? await openOutput(spec, () => supervisor, environment) : null;
+  const output = needsPipes ? openOutput(spec, () => supervisor, environment) : null;
   const prefixes = new Map<string, ReturnType<Output['prefixed']>>();
   const onChunkOf = (of: InstanceRef): Streams['onChunk'] => {
     if (output === null) return () => true;
@@ -60,6 +63,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     spec.services.map(({ name }) => name),
     'gsup run',
   );
+  setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const state = await supervisor.ended;
   await Promise.all([output?.close(), journal.close()]);
   release();
@@ -84,12 +88,11 @@ function journalOf({ logFormat, environment }: ForegroundOptions): Journal {
   return openJournal({ level, format: (record, at) => recordLine(record, at, { colour }) });
 }
 
-async function openOutput(
+function openOutput(
   spec: SupervisorSpec,
   supervisor: () => Supervisor,
   environment: ForegroundOptions['environment'],
-): Promise<Output> {
-  const { Output } = await import('./output.ts');
+): Output {
   return new Output({
     instances: spec.services.flatMap(({ name, instances }) =>
       Array.from({ length: instances }, (_, index) => ({ service: name, index })),

@@ -38,8 +38,8 @@ export type SpawnRequest = {
 /** One run of an instance on a machine, from spawn to release. */
 export interface HostRun {
   readonly pid: number | null;
-  /** SIGCONT follows every signal but SIGKILL and SIGSTOP, so that a stopped process gets it too. */
-  signal(signal: SignalName, target: 'leader' | 'group'): void;
+  /** SIGCONT follows every signal but SIGKILL and SIGSTOP, so that a stopped process gets it too. `null` sends nothing. */
+  signal(signal: SignalName | null, target: 'leader' | 'group'): void;
   /** A signal to the leader alone, as it came; no SIGCONT behind it. */
   forward(signal: SignalName): void;
   /** PM2's `shutdown` message over IPC; a signal where there is no channel. */

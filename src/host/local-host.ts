@@ -13,7 +13,6 @@ import { type Command, resolveCommand } from './interpreter.ts';
 import { type Belongings, findProcesses, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
-import { memoryOf } from './usage.ts';
 import { findGroup, findUser } from './user.ts';
 
 /** A host that starts real processes here. */
@@ -42,7 +41,7 @@ class LocalRun implements HostRun {
     return this.#subprocess?.pid ?? null;
   }
 
-  signal(signal: SignalName, target: 'leader' | 'group'): void {
+  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
     const { pid } = this;
     if (pid === null) return;
     const hasGroup = target === 'group' && !this.#streams.isInTerminal;
@@ -77,6 +76,7 @@ class LocalRun implements HostRun {
   async memory(): Promise<number> {
     const { pid } = this;
     if (pid === null || !this.#isAlive) return 0;
+    const { memoryOf } = await import('./usage.ts');
     const [found] = findProcesses([this.#belongings()]);
     return memoryOf([pid, ...(found?.alive ?? []).map((one) => one.pid)]);
   }

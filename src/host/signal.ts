@@ -1,10 +1,11 @@
 /** Signals to processes and groups; one that is gone already is no error. */
 import type { SignalName } from '../core/signal.ts';
 
-/** Whether it was delivered. SIGCONT follows, so that a stopped process gets it too (systemd and s6 do the same). */
-export function sendSignal(pid: number, signal: SignalName): boolean {
+/** Whether it was delivered (`null`: only whether it could be). SIGCONT follows, so that a stopped process gets it too (systemd and s6 do the same). */
+export function sendSignal(pid: number, signal: SignalName | null): boolean {
   const isSent = deliver(pid, signal);
-  if (isSent && signal !== 'SIGKILL' && signal !== 'SIGSTOP' && signal !== 'SIGCONT') deliver(pid, 'SIGCONT');
+  if (isSent && signal !== null && signal !== 'SIGKILL' && signal !== 'SIGSTOP' && signal !== 'SIGCONT')
+    deliver(pid, 'SIGCONT');
   return isSent;
 }
 
@@ -13,9 +14,9 @@ export function forwardSignal(pid: number, signal: SignalName): boolean {
   return deliver(pid, signal);
 }
 
-function deliver(pid: number, signal: SignalName): boolean {
+function deliver(pid: number, signal: SignalName | null): boolean {
   try {
-    process.kill(pid, signal as NodeJS.Signals);
+    process.kill(pid, signal === null ? 0 : (signal as NodeJS.Signals));
     return true;
   } catch {
     return false;

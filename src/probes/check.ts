@@ -1,5 +1,6 @@
 /** One check of each kind, once: whether an instance answers. */
 import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { connect } from 'node:net';
 import { execa } from 'execa';
 import type { Check } from '../core/service.ts';
@@ -79,8 +80,7 @@ function checkHttp(url: string, signal: AbortSignal): Promise<string | null> {
   });
 }
 
-async function checkHttps(url: string, signal: AbortSignal): Promise<string | null> {
-  const { request: httpsRequest } = await import('node:https');
+function checkHttps(url: string, signal: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {
     // Like a kubelet: whether it answers is asked, not who it is.
     const request = httpsRequest(url, { signal, agent: false, rejectUnauthorized: false }, (response) => {

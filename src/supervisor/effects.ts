@@ -45,6 +45,11 @@ export class InstanceEffects {
     this.#run?.forward(signal);
   }
 
+  /** Asks whether the leader is there, on the way that a signal will take. */
+  rehearse(): void {
+    this.#run?.signal(null, 'leader');
+  }
+
   /** Stops or continues the whole group, as a shell does with a job. */
   suspend(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#run?.signal(signal, 'group');

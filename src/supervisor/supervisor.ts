@@ -66,6 +66,16 @@ export class Supervisor {
     this.dispatch({ type: 'start', at: this.#options.clock.now(), services, reason });
   }
 
+  /**
+   * Decides a shutdown and forgets it: the decision is pure, and code that has run once is compiled. Without it the
+   * first SIGTERM reaches a child 0.5 ms later.
+   */
+  rehearse(): void {
+    const at = this.#options.clock.now();
+    step(this.#state, { type: 'shutdown', at, reason: 'rehearsal', signal: 'SIGTERM' }, 0);
+    for (const instance of this.#instances.values()) instance.rehearse();
+  }
+
   /** Passes a signal on to every leader. */
   forward(signal: Extract<InstanceEvent, { type: 'signal-forwarded' }>['signal']): void {
     const at = this.#options.clock.now();

@@ -1,7 +1,10 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import type { StopBudget } from '../../core/budget.ts';
+import { execa } from 'execa';
+import { formatDiagnostics } from '../../config/diagnostic.ts';
+import { readConfig } from '../../config/read.ts';
+import { type StopBudget, stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
 import { EXIT, GsupError, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
@@ -34,9 +37,6 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   const outerMs = flags.outer === undefined ? await outerLimitOfSystemd() : parseDuration(flags.outer);
   if (flags.outer !== undefined && outerMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
-  const { readConfig } = await import('../../config/read.ts');
-  const { formatDiagnostics } = await import('../../config/diagnostic.ts');
-  const { stopBudget } = await import('../../core/budget.ts');
   const result = await readConfig(file, { env: process.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
@@ -107,10 +107,8 @@ function budgetWarnings({ pathMs, timeoutMs, fits }: StopBudget, outerMs: number
 /** TimeoutStopUSec of the unit that we run in; `null` when there is none or systemd does not answer. */
 async function outerLimitOfSystemd(): Promise<number | null> {
   if (process.env['INVOCATION_ID'] === undefined) return null;
-  const { readFileSync } = await import('node:fs');
   const unit = /\/([^/\n]+\.service)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
   if (unit === undefined) return null;
-  const { execa } = await import('execa');
   const { stdout } = await execa('systemctl', ['show', '-p', 'TimeoutStopUSec', '--value', unit], {
     timeout: 1_000,
     reject: false,
