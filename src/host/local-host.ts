@@ -7,6 +7,7 @@ import { EXIT, GsupError } from '../core/error.ts';
 import type { Survivor } from '../core/record.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import { type Cgroup, makeCgroup } from './cgroup.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Host, HostRun, RunListener, SpawnRequest } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
@@ -30,6 +31,8 @@ class LocalRun implements HostRun {
   #startTicks = 0;
   #ended: Promise<unknown> = Promise.resolve();
   #isAlive = false;
+  #isGroupKilled = false;
+  #cgroup: Cgroup | null = null;
 
   constructor(request: SpawnRequest, listener: RunListener) {
     this.#streams = request.streams;
@@ -46,8 +49,10 @@ class LocalRun implements HostRun {
     if (pid === null) return;
     const hasGroup = target === 'group' && !this.#streams.isInTerminal;
     // A reaped leader's pid may be another's by now; its group's number can't, as long as the group has members.
-    if (hasGroup) sendSignal(-pid, signal);
-    else if (this.#isAlive) sendSignal(pid, signal);
+    if (hasGroup) {
+      sendSignal(-pid, signal);
+      if (signal === 'SIGKILL') this.#isGroupKilled = true;
+    } else if (this.#isAlive) sendSignal(pid, signal);
   }
 
   forward(signal: SignalName): void {
@@ -61,16 +66,17 @@ class LocalRun implements HostRun {
   }
 
   findSurvivors(): Promise<readonly Survivor[]> {
-    return findSurvivors(this.#belongings(), this.#released.signal);
+    return findSurvivors(() => this.#belongings(), this.#released.signal);
   }
 
   signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
     const wants = ({ isInGroup }: Survivor) => !(skipGroup && isInGroup);
-    return signalSurvivors(this.#belongings(), signal, wants, this.#released.signal);
+    return signalSurvivors(() => this.#belongings(), signal, wants, this.#released.signal);
   }
 
   killSurvivors(): Promise<void> {
-    return killSurvivors(this.#belongings(), this.#released.signal);
+    const killAll = () => this.#cgroup?.kill();
+    return killSurvivors(() => this.#belongings(), killAll, this.#released.signal);
   }
 
   async memory(): Promise<number> {
@@ -93,6 +99,7 @@ class LocalRun implements HostRun {
 
   release(): void {
     this.#released.abort();
+    this.#cgroup?.remove();
     this.#subprocess?.stdout?.destroy();
     this.#subprocess?.stderr?.destroy();
     if (this.#subprocess?.connected) this.#subprocess.disconnect();
@@ -100,7 +107,14 @@ class LocalRun implements HostRun {
 
   #belongings(): Belongings {
     const leader = this.pid ?? -1;
-    return { leader, startTicks: this.#startTicks, token: this.#token, hasGroup: !this.#streams.isInTerminal };
+    return {
+      leader,
+      startTicks: this.#startTicks,
+      token: this.#token,
+      hasGroup: !this.#streams.isInTerminal,
+      isGroupKilled: this.#isGroupKilled,
+      cgroupPids: this.#cgroup?.pids() ?? [],
+    };
   }
 
   #spawn(request: SpawnRequest, listener: RunListener): void {
@@ -128,6 +142,8 @@ class LocalRun implements HostRun {
     // Of a process that runs, these are failed kills and sends: the exit tells all that is to be known.
     subprocess.on('error', () => {});
     this.#isAlive = true;
+    // In kill mode leader nobody will ask for what else there is.
+    if (spec.stop.killMode !== 'leader') this.#cgroup = makeCgroup(this.#token, pid);
     this.#startTicks = readStat(pid)?.startTicks ?? 0;
     if (spec.nice !== null) applyNice(pid, spec.nice);
     this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);

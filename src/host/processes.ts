@@ -19,12 +19,16 @@ export type ProcessStat = {
   readonly startTicks: number;
 };
 
-/** What a run is recognised by. */
+/** What a run is recognised by: its group, its cgroup, the token in its environment. */
 export type Belongings = {
   readonly leader: number;
   readonly startTicks: number;
   readonly token: string;
+  /** Whether it has a process group of its own. */
   readonly hasGroup: boolean;
+  /** Its whole group has had SIGKILL: what is left of it is dying, whether it knows yet or not. */
+  readonly isGroupKilled: boolean;
+  readonly cgroupPids: readonly number[];
 };
 export type Found = { readonly alive: readonly Survivor[]; readonly dying: number };
 
@@ -50,9 +54,10 @@ export function readStat(pid: number): ProcessStat | null {
   };
 }
 
-/** Every living process of each run beside its leader, by group or by token, in one sweep over /proc. */
+/** Every living process of each run beside its leader, in one sweep over /proc. */
 export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
   const found = runs.map(() => ({ alive: [] as Survivor[], dying: 0 }));
+  const ownerOf = ownersOf(runs);
   const earliest = Math.min(...runs.map(({ startTicks }) => startTicks));
   for (const entry of readdirSync('/proc')) {
     const pid = Number(entry);
@@ -60,14 +65,13 @@ export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
     const stat = readStat(pid);
     // What began before the first leader can't come from one; a zombie holds nothing.
     if (!stat || stat.state === 'Z' || stat.state === 'X' || stat.startTicks < earliest) continue;
-    const index = ownerOf(stat, runs);
-    const owner = found[index];
-    if (!owner) continue;
-    if (stat.isExiting) owner.dying++;
-    else {
-      const isInGroup = stat.pgrp === runs[index]?.leader;
-      owner.alive.push({ pid, startTicks: stat.startTicks, command: commandLine(pid), isInGroup });
-    }
+    const index = ownerOf(stat);
+    const owner = index === undefined ? undefined : found[index];
+    const run = index === undefined ? undefined : runs[index];
+    if (!owner || !run || run.leader === pid) continue;
+    const isInGroup = run.hasGroup && stat.pgrp === run.leader;
+    if (stat.isExiting || (isInGroup && run.isGroupKilled)) owner.dying++;
+    else owner.alive.push({ pid, startTicks: stat.startTicks, command: commandLine(pid), isInGroup });
   }
   return found;
 }
@@ -77,12 +81,17 @@ export function isSame({ pid, startTicks }: { readonly pid: number; readonly sta
   return readStat(pid)?.startTicks === startTicks;
 }
 
-function ownerOf(stat: ProcessStat, runs: readonly Belongings[]): number {
-  const byGroup = runs.findIndex(({ leader, hasGroup }) => hasGroup && stat.pgrp === leader);
-  if (byGroup >= 0) return runs[byGroup]?.leader === stat.pid ? -1 : byGroup;
-  const token = tokenOf(stat.pid);
-  if (token === null) return -1;
-  return runs.findIndex((run) => run.token === token && run.leader !== stat.pid);
+/** A process → the index of its run. The token is asked last: reading an environment costs most. */
+function ownersOf(runs: readonly Belongings[]): (stat: ProcessStat) => number | undefined {
+  const byGroup = new Map<number, number>();
+  const byPid = new Map<number, number>();
+  const byToken = new Map<string, number>();
+  for (const [index, run] of runs.entries()) {
+    if (run.hasGroup) byGroup.set(run.leader, index);
+    for (const pid of run.cgroupPids) byPid.set(pid, index);
+    byToken.set(run.token, index);
+  }
+  return ({ pid, pgrp }) => byGroup.get(pgrp) ?? byPid.get(pid) ?? byToken.get(tokenOf(pid) ?? '');
 }
 
 function tokenOf(pid: number): string | null {

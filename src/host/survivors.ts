@@ -8,11 +8,13 @@ import { sendSignal } from './signal.ts';
 const FIRST_LOOK_MS = 1;
 const LAST_LOOK_MS = 50;
 
-type Asked = { readonly run: Belongings; readonly answer: (found: Found) => void };
+/** Asked anew at every look: groups and cgroups change. */
+export type BelongingsOf = () => Belongings;
+type Asked = { readonly run: BelongingsOf; readonly answer: (found: Found) => void };
 let asked: Asked[] = [];
 
 /** A look at one run's processes; those asked for in the same turn share one sweep. */
-function look(run: Belongings): Promise<Found> {
+function look(run: BelongingsOf): Promise<Found> {
   return new Promise((answer) => {
     asked.push({ run, answer });
     if (asked.length === 1) setImmediate(sweep);
@@ -22,12 +24,12 @@ function look(run: Belongings): Promise<Found> {
 function sweep(): void {
   const these = asked;
   asked = [];
-  const found = findProcesses(these.map(({ run }) => run));
+  const found = findProcesses(these.map(({ run }) => run()));
   for (const [index, { answer }] of these.entries()) answer(found[index] ?? { alive: [], dying: 0 });
 }
 
 /** The living ones beside the leader, once those that are dying already are gone (or `signal` is aborted). */
-export async function findSurvivors(run: Belongings, signal: AbortSignal): Promise<readonly Survivor[]> {
+export async function findSurvivors(run: BelongingsOf, signal: AbortSignal): Promise<readonly Survivor[]> {
   let found: Found = { alive: [], dying: 1 };
   await until(async () => {
     found = await look(run);
@@ -38,7 +40,7 @@ export async function findSurvivors(run: Belongings, signal: AbortSignal): Promi
 
 /** Sends `name` to each that `wants` it, then resolves when none is left. */
 export async function signalSurvivors(
-  run: Belongings,
+  run: BelongingsOf,
   name: SignalName,
   wants: (survivor: Survivor) => boolean,
   signal: AbortSignal,
@@ -48,9 +50,10 @@ export async function signalSurvivors(
   await until(async () => isEmpty(await look(run)), signal);
 }
 
-/** SIGKILL to all there are, again and again until a look finds none. */
-export async function killSurvivors(run: Belongings, signal: AbortSignal): Promise<void> {
+/** SIGKILL to all there are (`killAll` does it at once where it can), again and again until a look finds none. */
+export async function killSurvivors(run: BelongingsOf, killAll: () => void, signal: AbortSignal): Promise<void> {
   await until(async () => {
+    killAll();
     const found = await look(run);
     for (const survivor of found.alive) if (isSame(survivor)) sendSignal(survivor.pid, 'SIGKILL');
     return isEmpty(found);

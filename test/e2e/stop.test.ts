@@ -1,3 +1,4 @@
+import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { fixture, Gsup, isAlive } from '../kit/gsup.ts';
 
@@ -121,3 +122,35 @@ test('twenty stubborn instances take no longer than one', async () => {
   expect(elapsedMs).toBeLessThan(2 * 500);
   expect(gsup.alive()).toEqual([]);
 });
+
+test.skipIf(!canMakeCgroups())(
+  'what left its group and threw away its environment is found by its cgroup',
+  async () => {
+    const script =
+      'sleep 0.3; env -i setsid sleep 1000 & sleep 0.1; echo up; trap "exit 0" TERM; while :; do sleep 0.02; done';
+    await using gsup = new Gsup(['run', '--', 'sh', '-c', script]);
+    await gsup.said(/up/);
+    gsup.kill('SIGTERM');
+    expect(await gsup.status()).toBe(0);
+    const [survivor] = gsup.records.find(({ phase }) => phase === 'survivors-signalled')?.survivors ?? [];
+    expect(survivor?.command).toBe('sleep 1000');
+    expect(isAlive(Number(survivor?.pid))).toBe(false);
+  },
+);
+
+function canMakeCgroups(): boolean {
+  const mount = readFileSync('/proc/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '))
+    .find(([, , type]) => type === 'cgroup2')?.[1];
+  const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
+  try {
+    const folder = `${mount}/${own}/gsup-test-${process.pid}`;
+    mkdirSync(folder);
+    rmdirSync(folder);
+    return true;
+  } catch {
+    console.warn('skipped: no cgroup v2 can be made here');
+    return false;
+  }
+}

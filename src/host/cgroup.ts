@@ -1,0 +1,71 @@
+/** A cgroup v2 of an instance's own, where one can be made: it holds what leaves its group and forgets its token. */
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFile, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Where ours are made: below the group that we are in; `null` when none can be made. Found once. */
+let parent: string | null | undefined;
+
+/** A program that is over sooner isn't moved: the kernel may take 10 ms for it (it waits for RCU), and an exit waits with it. */
+const SETTLED_MS = 10;
+
+/** One instance's cgroup; every call is harmless when it is gone. */
+export type Cgroup = {
+  /** The processes in it. */
+  pids(): readonly number[];
+  /** SIGKILL to all of it at once, however fast it forks (Linux 5.14). */
+  kill(): void;
+  remove(): void;
+};
+
+/** Makes one and puts a process in, soon: what it starts from then on is in it, too. `null` where the machine or our rights don't allow it, and the token has to do. */
+export function makeCgroup(name: string, pid: number): Cgroup | null {
+  parent ??= findParent();
+  if (parent === null) return null;
+  const folder = join(parent, `gsup-${name}`);
+  if (!quietly(() => mkdirSync(folder))) {
+    parent = null;
+    return null;
+  }
+  const timer = setTimeout(() => writeFile(join(folder, 'cgroup.procs'), String(pid), () => {}), SETTLED_MS);
+  return {
+    pids: () => readPids(join(folder, 'cgroup.procs')),
+    kill: () => quietly(() => writeFileSync(join(folder, 'cgroup.kill'), '1')),
+    remove: () => {
+      clearTimeout(timer);
+      quietly(() => rmdirSync(folder));
+    },
+  };
+}
+
+/** cgroups(7): the mount is not always /sys/fs/cgroup, and /proc/self/cgroup names our group below it. */
+function findParent(): string | null {
+  try {
+    const mount = readFileSync('/proc/mounts', 'latin1')
+      .split('\n')
+      .map((line) => line.split(' '))
+      .find(([, , type]) => type === 'cgroup2')?.[1];
+    const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
+    if (mount === undefined || own === undefined || own.includes('..')) return null;
+    const folder = join(mount, own);
+    return existsSync(join(folder, 'cgroup.procs')) ? folder : null;
+  } catch {
+    return null;
+  }
+}
+
+function readPids(file: string): readonly number[] {
+  try {
+    return readFileSync(file, 'latin1').split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function quietly(act: () => void): boolean {
+  try {
+    act();
+    return true;
+  } catch {
+    return false;
+  }
+}
