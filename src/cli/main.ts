@@ -52,7 +52,7 @@ function report(error: unknown): number {
   return error.exitStatus;
 }
 
-/** Lazily loaded commands bring a class of their own. */
+/** Lazily loaded commands bring a class of their own, whose name the bundler has shortened. */
 function isCommanderError(error: unknown): error is CommanderError {
-  return error instanceof Error && error.name === 'CommanderError';
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
 }
