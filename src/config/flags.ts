@@ -54,7 +54,7 @@ export type ServiceFlags = {
 export type FlagsContext = {
   readonly cwd: string;
   readonly defaultName: string;
-  readonly defaultRestart: 'always' | 'on-failure';
+  readonly defaultRestart: RestartPolicy['policy'];
 };
 
 /** PM2's cap of an exponential backoff. */

@@ -96,7 +96,7 @@ function specOfTarget(words: readonly string[], flags: RunFlags & { uid?: string
   const service = serviceFromFlags(
     { ...rest, ...(uid === undefined ? {} : { user: uid }), ...(gid === undefined ? {} : { group: gid }) },
     program,
-    { cwd, defaultName: nameFor(first), defaultRestart: 'on-failure' },
+    { cwd, defaultName: nameFor(first), defaultRestart: flags.tty === true ? 'never' : 'on-failure' },
   );
   return { services: [service], shutdownTimeoutMs: null };
 }

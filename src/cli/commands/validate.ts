@@ -80,7 +80,7 @@ function describeBudget({ waves, pathMs, timeoutMs, fits }: StopBudget, outerMs:
   const path = waves.map(({ services, needMs }) => `${services.join('+')} ${formatDuration(needMs)}`).join(' → ');
   const own =
     timeoutMs === null ? '' : ` ${fits ? '≤' : '>'} shutdown.timeout ${formatDuration(timeoutMs)} ${fits ? '✓' : '✗'}`;
-  const total = timeoutMs ?? pathMs;
+  const total = Math.min(pathMs, timeoutMs ?? pathMs);
   const outer =
     outerMs === null
       ? ''
