@@ -12,7 +12,7 @@ export function settle(was: Stopping, at: number, context: Context, effects: rea
     const [state, begun] = beginRun({ ...life, restarts: life.restarts + 1 }, at);
     return [state, [...effects, ...begun]];
   }
-  if (was.diedOfForwarded) return [{ ...life, name: 'exited' }, effects];
+  if (was.isFinal) return [{ ...life, name: 'exited' }, effects];
   const exit = was.exit ?? { code: null, signal: null, at };
   const end = {
     at,

@@ -60,8 +60,8 @@ export type Stopping = Life & {
   readonly next: 'stopped' | 'start' | 'policy';
   /** Why it counts as a failure whatever its exit code; `null` otherwise. */
   readonly failure: string | null;
-  /** It died of a signal that was only passed on to it: no failure. */
-  readonly diedOfForwarded: boolean;
+  /** It died of a signal that was only passed on to it, or of SIGPIPE: no failure, and no restart. */
+  readonly isFinal: boolean;
 };
 
 export type InstanceState =

@@ -158,7 +158,8 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     isForced: false,
     next: 'policy',
     failure: was.name === 'starting' ? 'ended before it was ready' : null,
-    diedOfForwarded: event.signal !== null && was.forwarded.includes(event.signal),
+    // SIGPIPE: the reader of its output is gone, and would be gone for the next run too.
+    isFinal: event.signal === 'SIGPIPE' || (event.signal !== null && was.forwarded.includes(event.signal)),
   };
   const failure = state.failure === null ? null : `${describeExit(event)} before it was ready`;
   const isDone = event.code !== null && context.spec.restart.successExitCodes.includes(event.code);
@@ -186,7 +187,7 @@ function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context
     isForced: false,
     next: failure === null ? event.next : 'policy',
     failure,
-    diedOfForwarded: false,
+    isFinal: false,
   };
 }
 

@@ -1,12 +1,24 @@
 /** A cgroup v2 of an instance's own, where one can be made: it holds what leaves its group and forgets its token. */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFile, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  writeFile,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { readDescendants } from './processes.ts';
 
 /** Where ours are made: below the group that we are in; `null` when none can be made. Found once. */
 let parent: string | null | undefined;
 
 /** A program that is over sooner isn't moved: the kernel may take 10 ms for it (it waits for RCU), and an exit waits with it. */
 const SETTLED_MS = 10;
+
+const LEFTOVER_AGE_MS = 60_000;
 
 /** One instance's cgroup; every call is harmless when it is gone. */
 export type Cgroup = {
@@ -26,7 +38,10 @@ export function makeCgroup(name: string, pid: number): Cgroup | null {
     parent = null;
     return null;
   }
-  const timer = setTimeout(() => writeFile(join(folder, 'cgroup.procs'), String(pid), () => {}), SETTLED_MS);
+  const move = (): void => {
+    for (const one of [pid, ...readDescendants(pid)]) writeFile(join(folder, 'cgroup.procs'), String(one), () => {});
+  };
+  const timer = setTimeout(move, SETTLED_MS);
   return {
     pids: () => readPids(join(folder, 'cgroup.procs')),
     kill: () => quietly(() => writeFileSync(join(folder, 'cgroup.kill'), '1')),
@@ -47,9 +62,19 @@ function findParent(): string | null {
     const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'latin1'))?.[1];
     if (mount === undefined || own === undefined || own.includes('..')) return null;
     const folder = join(mount, own);
+    removeLeftovers(folder);
     return existsSync(join(folder, 'cgroup.procs')) ? folder : null;
   } catch {
     return null;
+  }
+}
+
+/** Those of a supervisor that was killed with -9; one with processes in it can't be removed, a young one may be about to get some. */
+function removeLeftovers(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (!/^gsup-[0-9a-f-]{36}$/.test(name)) continue;
+    const age = Date.now() - (statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > LEFTOVER_AGE_MS) quietly(() => rmdirSync(join(folder, name)));
   }
 }
 

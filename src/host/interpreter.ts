@@ -1,5 +1,5 @@
 /** A program → the argv that runs it: interpreter by option, shebang, then extension; looked up before it is tried. */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { basename, delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { Program } from '../core/service.ts';
@@ -48,7 +48,7 @@ function findProgram(name: string, cwd: string, path: string | undefined): strin
   let denied: string | null = null;
   for (const folder of (path ?? '/usr/local/bin:/usr/bin:/bin').split(delimiter)) {
     const file = join(isAbsolute(folder) ? folder : resolve(cwd, folder), name);
-    const stat = statSync(file, { throwIfNoEntry: false });
+    const stat = statOf(file);
     if (!stat?.isFile()) continue;
     if (isExecutable(file)) return file;
     denied = file;
@@ -65,7 +65,7 @@ function findProgram(name: string, cwd: string, path: string | undefined): strin
 
 function resolveScript(program: Extract<Program, { kind: 'script' }>, cwd: string, path: string | undefined): Command {
   const { script, args, interpreter, interpreterArgs } = program;
-  const stat = statSync(script, { throwIfNoEntry: false });
+  const stat = statOf(script);
   if (!stat)
     throw new GsupError(`cannot find the script ${script}`, { exitStatus: EXIT.notFound, hint: 'check the path' });
   if (stat.isDirectory()) throw notExecutable(script, 'it is a directory', 'name a script in it');
@@ -126,12 +126,21 @@ function readShebang(file: string): readonly string[] | null {
 }
 
 function checkExecutable(file: string, name: string): void {
-  const stat = statSync(file, { throwIfNoEntry: false });
+  const stat = statOf(file);
   if (!stat)
     throw new GsupError(`cannot find the program ${name}`, { exitStatus: EXIT.notFound, hint: 'check the path' });
   if (stat.isDirectory()) throw notExecutable(name, 'it is a directory', 'name a program in it');
   if (!isExecutable(file)) {
     throw notExecutable(name, 'no permission to execute it', `chmod +x ${name}, or name its interpreter`);
+  }
+}
+
+/** What is there; `null` also for what may not be looked at, which a shell takes for missing, too. */
+export function statOf(file: string): Stats | null {
+  try {
+    return statSync(file);
+  } catch {
+    return null;
   }
 }
 

@@ -1,6 +1,6 @@
 /** This machine as a host: each run in a session and group of its own, its streams, its signals, its survivors. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { EXIT, GsupError } from '../core/error.ts';
@@ -10,8 +10,8 @@ import type { SignalName } from '../core/signal.ts';
 import { type Cgroup, makeCgroup } from './cgroup.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Host, HostRun, RunListener, SpawnRequest } from './host.ts';
-import { type Command, resolveCommand } from './interpreter.ts';
-import { type Belongings, findProcesses, readStat } from './processes.ts';
+import { type Command, resolveCommand, statOf } from './interpreter.ts';
+import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
 import { findGroup, findUser } from './user.ts';
@@ -33,6 +33,8 @@ class LocalRun implements HostRun {
   #isAlive = false;
   #isGroupKilled = false;
   #cgroup: Cgroup | null = null;
+  /** As they were when the leader was first signalled: afterwards they may have another parent. */
+  #descendants: readonly { readonly pid: number; readonly startTicks: number }[] = [];
 
   constructor(request: SpawnRequest, listener: RunListener) {
     this.#streams = request.streams;
@@ -47,6 +49,9 @@ class LocalRun implements HostRun {
   signal(signal: SignalName | null, target: 'leader' | 'group'): void {
     const { pid } = this;
     if (pid === null) return;
+    if (signal !== null && this.#isAlive) {
+      this.#descendants = readDescendants(pid).map((one) => ({ pid: one, startTicks: readStat(one)?.startTicks ?? 0 }));
+    }
     const hasGroup = target === 'group' && !this.#streams.isInTerminal;
     // A reaped leader's pid may be another's by now; its group's number can't, as long as the group has members.
     if (hasGroup) {
@@ -113,7 +118,7 @@ class LocalRun implements HostRun {
       token: this.#token,
       hasGroup: !this.#streams.isInTerminal,
       isGroupKilled: this.#isGroupKilled,
-      cgroupPids: this.#cgroup?.pids() ?? [],
+      known: [...this.#descendants.filter(isSame).map((one) => one.pid), ...(this.#cgroup?.pids() ?? [])],
     };
   }
 
@@ -218,9 +223,9 @@ function applyNice(pid: number, nice: number): void {
 }
 
 function checkCwd(cwd: string): void {
-  const stat = statSync(cwd, { throwIfNoEntry: false });
+  const stat = statOf(cwd);
   if (stat?.isDirectory()) return;
-  const why = stat ? 'is not a directory' : 'does not exist';
+  const why = stat ? 'is not a directory' : 'does not exist, or may not be entered';
   throw new GsupError(`cannot start in ${cwd}: it ${why}`, { exitStatus: EXIT.notExecutable, hint: 'check "cwd"' });
 }
 

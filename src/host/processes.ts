@@ -28,7 +28,8 @@ export type Belongings = {
   readonly hasGroup: boolean;
   /** Its whole group has had SIGKILL: what is left of it is dying, whether it knows yet or not. */
   readonly isGroupKilled: boolean;
-  readonly cgroupPids: readonly number[];
+  /** Pids known otherwise: in its cgroup, or descended from its leader when it was asked to stop. */
+  readonly known: readonly number[];
 };
 export type Found = { readonly alive: readonly Survivor[]; readonly dying: number };
 
@@ -52,6 +53,18 @@ export function readStat(pid: number): ProcessStat | null {
     isExiting: (Number(fields[6]) & EXITING) !== 0,
     startTicks: Number(fields[19]),
   };
+}
+
+/** Children, their children and so on, as far as the kernel tells (CONFIG_PROC_CHILDREN). */
+export function readDescendants(pid: number): readonly number[] {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+  } catch {
+    return [];
+  }
+  const children = text.split(' ').filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...readDescendants(child)]);
 }
 
 /** Every living process of each run beside its leader, in one sweep over /proc. */
@@ -88,7 +101,7 @@ function ownersOf(runs: readonly Belongings[]): (stat: ProcessStat) => number | 
   const byToken = new Map<string, number>();
   for (const [index, run] of runs.entries()) {
     if (run.hasGroup) byGroup.set(run.leader, index);
-    for (const pid of run.cgroupPids) byPid.set(pid, index);
+    for (const pid of run.known) byPid.set(pid, index);
     byToken.set(run.token, index);
   }
   return ({ pid, pgrp }) => byGroup.get(pgrp) ?? byPid.get(pid) ?? byToken.get(tokenOf(pid) ?? '');

@@ -24,8 +24,11 @@ function look(run: BelongingsOf): Promise<Found> {
 function sweep(): void {
   const these = asked;
   asked = [];
-  const found = findProcesses(these.map(({ run }) => run()));
-  for (const [index, { answer }] of these.entries()) answer(found[index] ?? { alive: [], dying: 0 });
+  // Two rungs of one run may ask in the same turn: both get the same answer.
+  const runs = new Map(these.map(({ run }) => run()).map((run) => [run.token, run]));
+  const found = findProcesses([...runs.values()]);
+  const answers = new Map([...runs.keys()].map((token, index) => [token, found[index]]));
+  for (const { run, answer } of these) answer(answers.get(run().token) ?? { alive: [], dying: 0 });
 }
 
 /** The living ones beside the leader, once those that are dying already are gone (or `signal` is aborted). */

@@ -76,3 +76,10 @@ test('a signal that was only passed on and that it dies of is its end, not a fai
   gsup.kill('SIGHUP');
   expect(await gsup.status()).toBe(129);
 });
+
+test('a reader of its output that goes away is the end of a command, not a failure', async () => {
+  await using gsup = new Gsup(['run', '--', 'yes']);
+  await gsup.said(/y\n/);
+  gsup.child.stdout?.destroy();
+  expect(await gsup.status()).toBe(128 + 13);
+});

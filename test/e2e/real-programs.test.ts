@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
-import { Folder, fixture, Gsup } from '../kit/gsup.ts';
+import { Folder, fixture, freePort, Gsup } from '../kit/gsup.ts';
 
 function has(program: string): boolean {
   try {
@@ -11,14 +10,6 @@ function has(program: string): boolean {
     console.warn(`skipped: ${program} is not installed`);
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 test.skipIf(!has('java'))('a JVM runs its shutdown hook', async () => {

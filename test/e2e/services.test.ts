@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Folder, fixture, Gsup } from '../kit/gsup.ts';
+import { Folder, fixture, freePort, Gsup } from '../kit/gsup.ts';
 
 /** A service that says it is up and what it hears. */
 const LOUD = `[sh, ${JSON.stringify(fixture('signals.sh'))}]`;
@@ -108,7 +108,7 @@ test.each([
   ['tcp', fixture('http-server.mjs'), '{ tcp: "127.0.0.1:PORT", interval: 20ms }'],
   ['message', fixture('message-ready.mjs'), '{ message: true }'],
 ])('ready by %s', async (_, script, ready) => {
-  const port = 20_000 + (process.pid % 20_000);
+  const port = await freePort();
   using folder = new Folder({
     'supervisor.yaml': `
 services:
