@@ -1,14 +1,12 @@
 /** Children's output on our own stdout and stderr: as it came for one, `name:0 | line` for several. */
-import pino from 'pino';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
 import type { StreamName } from '../host/host.ts';
 import { LineSplitter } from '../logs/lines.ts';
-import { closeDestination } from '../supervisor/journal.ts';
+import { Writer } from '../logs/writer.ts';
 import { paint, serviceColour } from '../view/colour.ts';
 
 const NEWLINE = Buffer.from('\n');
-const DESCRIPTORS = { stdout: 1, stderr: 2 } as const;
 
 export type OutputOptions = {
   /** Padded to the longest. */
@@ -20,27 +18,24 @@ export type OutputOptions = {
   onGone(): void;
 };
 
-type Destination = ReturnType<typeof pino.destination>;
-
 /** Owns stdout and stderr as long as children's output goes through us. */
 export class Output {
   readonly #options: OutputOptions;
-  readonly #destinations: Readonly<Record<StreamName, Destination>>;
+  readonly #writers: Readonly<Record<StreamName, Writer>>;
   readonly #width: number;
   readonly #services: readonly string[];
   readonly #splitters = new Set<LineSplitter>();
-  #isGone = false;
 
   constructor(options: OutputOptions) {
     this.#options = options;
-    this.#destinations = { stdout: this.#open('stdout'), stderr: this.#open('stderr') };
+    this.#writers = { stdout: new Writer(1, options), stderr: new Writer(2, { onDrain: options.onDrain }) };
     this.#width = Math.max(...options.instances.map(({ service, index }) => instanceName(service, index).length));
     this.#services = [...new Set(options.instances.map(({ service }) => service))];
   }
 
   /** Takes chunks as they are. */
   raw(): (stream: StreamName, chunk: Buffer) => boolean {
-    return (stream, chunk) => this.#write(stream, chunk);
+    return (stream, chunk) => this.#writers[stream].write(chunk);
   }
 
   /** Takes chunks of one instance and writes whole lines behind its name. */
@@ -51,7 +46,7 @@ export class Output {
     const splitter = (stream: StreamName): LineSplitter => {
       const prefix = Buffer.from(`${paint(`${name} |`, colour, this.#options.colour[stream])} `);
       return new LineSplitter((line) => {
-        takesMore = this.#write(stream, Buffer.concat([prefix, line, NEWLINE]));
+        takesMore = this.#writers[stream].write(Buffer.concat([prefix, line, NEWLINE]));
       });
     };
     const splitters = { stdout: splitter('stdout'), stderr: splitter('stderr') };
@@ -74,27 +69,6 @@ export class Output {
   /** Resolves when everything is written. */
   async close(): Promise<void> {
     for (const splitter of this.#splitters) splitter.end();
-    await Promise.all(Object.values(this.#destinations).map(closeDestination));
-  }
-
-  #open(stream: StreamName): Destination {
-    const destination = pino.destination({ dest: DESCRIPTORS[stream], sync: false, contentMode: 'buffer' } as object);
-    destination.on('drain', () => this.#options.onDrain());
-    destination.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' || this.#isGone) return;
-      this.#isGone = true;
-      this.#options.onDrain();
-      this.#options.onGone();
-    });
-    return destination;
-  }
-
-  #write(stream: StreamName, bytes: Buffer): boolean {
-    if (this.#isGone) return true;
-    try {
-      return this.#destinations[stream].write(bytes as never) !== false;
-    } catch {
-      return true;
-    }
+    await Promise.all(Object.values(this.#writers).map((writer) => writer.close()));
   }
 }

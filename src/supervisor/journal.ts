@@ -1,9 +1,7 @@
 /** The records of what was decided: one line each, as NDJSON (pino) or as a sentence for people. */
 import pino from 'pino';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
-
-/** A reader that doesn't read can hold up the end for so long. */
-const CLOSE_WAIT_MS = 2_000;
+import { Writer } from '../logs/writer.ts';
 
 export type Journal = {
   write(record: PhaseRecord, at: number): void;
@@ -22,10 +20,12 @@ export type JournalOptions = {
 
 /** A journal on a file descriptor; a reader that goes away or a full disk never stops the supervisor. */
 export function openJournal({ fd = 2, level, format }: JournalOptions): Journal {
-  const destination = pino.destination({ dest: fd, sync: false });
-  destination.on('error', () => {});
+  const writer = new Writer(fd);
   let now = 0;
-  const logger = pino({ base: null, level, timestamp: () => `,"time":${now}` }, destination);
+  const logger = pino(
+    { base: null, level, timestamp: () => `,"time":${now}` },
+    { write: (line: string) => void writer.write(line) },
+  );
   return {
     write(record, at) {
       now = Math.round(at);
@@ -34,20 +34,11 @@ export function openJournal({ fd = 2, level, format }: JournalOptions): Journal 
       if (format === undefined) logger[severity](rounded(fields), recordMessage(record));
       else {
         const line = format(record, at);
-        if (line !== null) quietly(() => destination.write(`${line}\n`));
+        if (line !== null) writer.write(`${line}\n`);
       }
     },
-    close: () => closeDestination(destination),
+    close: () => writer.close(),
   };
-}
-
-/** Ends a destination of pino; resolves when it is written out, has failed, or its reader has not read for 2 s. */
-export function closeDestination(destination: ReturnType<typeof pino.destination>): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, CLOSE_WAIT_MS).unref();
-    for (const event of ['close', 'error'] as const) destination.on(event, () => resolve());
-    quietly(() => destination.end());
-  });
 }
 
 function rounded(fields: Omit<PhaseRecord, 'level'>): object {
@@ -60,12 +51,4 @@ function rounded(fields: Omit<PhaseRecord, 'level'>): object {
 
 function isLength(key: string, value: unknown): value is number {
   return key.endsWith('Ms') && typeof value === 'number';
-}
-
-function quietly(write: () => void): void {
-  try {
-    write();
-  } catch {
-    // A full disk or a reader that is gone: supervising goes on without the line.
-  }
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { Folder, fixture, Gsup } from '../kit/gsup.ts';
 
@@ -112,4 +113,10 @@ test('a reader of stdout that goes away ends everything in good order', async ()
   gsup.child.stdout?.destroy();
   await gsup.record('shutdown-completed');
   expect(gsup.records.find(({ phase }) => phase === 'shutdown-started')?.reason).toBe('stdout was closed');
+});
+
+test('a full disk behind stdout and stderr loses the lines, and nothing else', () => {
+  const script = `exec "$0" "$1" run -i 2 --restart never -- sh -c 'echo hi; exit 0' >/dev/full 2>&1`;
+  const { status } = spawnSync('sh', ['-c', script, process.execPath, 'bin/gsup.js'], { timeout: 15_000 });
+  expect(status).toBe(0);
 });

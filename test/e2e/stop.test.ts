@@ -126,8 +126,7 @@ test('twenty stubborn instances take no longer than one', async () => {
 test.skipIf(!canMakeCgroups())(
   'what left its group and threw away its environment is found by its cgroup',
   async () => {
-    const script =
-      'env -i setsid sleep 1000 & sleep 0.1; echo up; trap "exit 0" TERM; while :; do sleep 0.02; done';
+    const script = 'env -i setsid sleep 1000 & sleep 0.1; echo up; trap "exit 0" TERM; while :; do sleep 0.02; done';
     await using gsup = new Gsup(['run', '--', 'sh', '-c', script]);
     await gsup.said(/up/);
     gsup.kill('SIGTERM');
