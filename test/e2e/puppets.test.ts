@@ -50,7 +50,7 @@ test.each([
   await survivor.send({ act: 'ignore', signal: 'SIGTERM' });
   gsup.kill('SIGTERM');
   expect(await gsup.status()).toBe(0);
-  const named = [{ pid: survivor.pid, command: `${process.execPath} ${PUPPET} survivor` }];
+  const named = [{ pid: survivor.pid, command: `${process.env['TEST_NODE'] ?? process.execPath} ${PUPPET} survivor` }];
   expect((await gsup.record('survivors-signalled')).survivors).toEqual(named);
   expect((await gsup.record('survivors-killed')).survivors).toEqual(named);
   expect((await gsup.record('stopped')).verdict).toBe('killed');
