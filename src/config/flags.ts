@@ -5,10 +5,12 @@ import { parseDuration } from '../core/duration.ts';
 import { usageError } from '../core/error.ts';
 import { isServiceName, nearest } from '../core/name.ts';
 import {
+  DEFAULT_LOGS,
   DEFAULT_READY_INTERVAL_MS,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_RESTART,
   DEFAULT_STOP,
+  type LogPolicy,
   type Program,
   type ReadyPolicy,
   type RestartPolicy,
@@ -43,6 +45,7 @@ export type ServiceFlags = {
   listenTimeout?: string;
   maxMemoryRestart?: string;
   maxRestarts?: string;
+  logType?: string;
   restartDelay?: string;
   expBackoffRestartDelay?: string;
   autorestart?: boolean;
@@ -81,6 +84,7 @@ export function serviceFromFlags(flags: ServiceFlags, program: Program, context:
     stop: stopOf(flags),
     critical: false,
     memoryLimitBytes: memoryOf(flags.maxMemoryRestart),
+    logs: logsOf(flags),
     user: flags.user ?? null,
     group: flags.group ?? null,
     umask: null,
@@ -176,6 +180,12 @@ function restartOf(flags: ServiceFlags, policy: RestartPolicy['policy']): Restar
     ...(flags.maxRestarts === undefined ? {} : { limit: whole('--max-restarts', flags.maxRestarts) }),
     successExitCodes: [0, ...(flags.stopExitCodes ?? []).map((code) => whole('--stop-exit-codes', code))],
   };
+}
+
+function logsOf({ logType }: ServiceFlags): LogPolicy {
+  return logType === undefined
+    ? DEFAULT_LOGS
+    : { ...DEFAULT_LOGS, format: oneOf('--log-type', logType, ['cri', 'raw', 'json']) };
 }
 
 function memoryOf(text: string | undefined): number | null {

@@ -4,12 +4,14 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import {
   type Check,
+  DEFAULT_LOGS,
   DEFAULT_PRE_STOP_TIMEOUT_MS,
   DEFAULT_READY_INTERVAL_MS,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_RESTART,
   DEFAULT_STOP,
   type DependencyCondition,
+  type LogPolicy,
   type Program,
   type ReadyPolicy,
   type RestartPolicy,
@@ -45,6 +47,7 @@ export function resolveService(name: string, input: ServiceInput, resolving: Res
     stop: stopOf(input.stop ?? {}, [...path, 'stop'], resolving),
     critical: input.critical ?? false,
     memoryLimitBytes: input.limits?.memory ?? null,
+    logs: logsOf(input.logs ?? {}),
     user: input.user === undefined ? null : String(input.user),
     group: input.group === undefined ? null : String(input.group),
     umask: input.umask ?? null,
@@ -62,6 +65,7 @@ export function withDefaults(defaults: ServiceInput, input: ServiceInput): Servi
   if (defaults.env || input.env) merged.env = { ...defaults.env, ...input.env };
   if (defaults.stop || input.stop) merged.stop = { ...defaults.stop, ...input.stop };
   if (ready || input.ready) merged.ready = { ...ready, ...input.ready };
+  if (defaults.logs || input.logs) merged.logs = { ...defaults.logs, ...input.logs };
   if (defaults.limits || input.limits) merged.limits = { ...defaults.limits, ...input.limits };
   if (defaults.restart || input.restart) merged.restart = { ...asMap(defaults.restart), ...asMap(input.restart) };
   return merged;
@@ -196,6 +200,16 @@ function restartOf(input: ServiceInput['restart'], path: Path, { problems }: Res
     });
   }
   return restart;
+}
+
+function logsOf(input: NonNullable<ServiceInput['logs']>): LogPolicy {
+  return {
+    format: input.format ?? DEFAULT_LOGS.format,
+    maxSizeBytes: input.maxSize ?? DEFAULT_LOGS.maxSizeBytes,
+    maxFiles: input.maxFiles ?? DEFAULT_LOGS.maxFiles,
+    maxAgeMs: input.maxAge ?? DEFAULT_LOGS.maxAgeMs,
+    compress: input.compress ?? DEFAULT_LOGS.compress,
+  };
 }
 
 function asMap(restart: ServiceInput['restart']): Exclude<NonNullable<ServiceInput['restart']>, string> {

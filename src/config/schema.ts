@@ -6,17 +6,7 @@ import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
 
 /** Keys of features to come: an error that says so, never a silent nothing. */
-export const NOT_YET: readonly string[] = [
-  'http',
-  'sockets',
-  'live',
-  'rolling',
-  'logs',
-  'watch',
-  'schedule',
-  'notify',
-  'fd',
-];
+export const NOT_YET: readonly string[] = ['http', 'sockets', 'live', 'rolling', 'watch', 'schedule', 'notify', 'fd'];
 
 /** A text or number that `parse` understands; `what` and `like` are for the message. */
 function parsed<T>(
@@ -171,6 +161,14 @@ const stop = strictMap({
   message: v.optional(flag("The message 'shutdown' over Node's IPC in place of the signal. Default false.")),
 });
 
+const logs = strictMap({
+  format: v.optional(oneOf('cri (time stream F line; the default), raw or json.', ['cri', 'raw', 'json'])),
+  maxSize: v.optional(bytes('A file that has grown so large is rotated. Default 10MB.')),
+  maxFiles: v.optional(whole('Files kept, the one that is written included. Default 5.', 1, 1000)),
+  maxAge: v.optional(duration('A file so old is rotated, and a rotated one removed. Default: age does not count.')),
+  compress: v.optional(flag('Gzip rotated files. Default false.')),
+});
+
 const conditions = ['started', 'ready', 'completed'] as const;
 
 /** One entry of `services`, and `defaults`. */
@@ -211,6 +209,7 @@ export const serviceSchema = strictMap({
   ),
   stop: v.optional(v.pipe(stop, v.description('How it is stopped.'))),
   critical: v.optional(flag('When it has failed for good, everything stops. Default false.')),
+  logs: v.optional(v.pipe(logs, v.description('How the daemon keeps its output.'))),
   limits: v.optional(
     v.pipe(
       strictMap({

@@ -64,6 +64,20 @@ export type StopPolicy = {
   readonly message: boolean;
 };
 
+/** How the output of an instance is kept. */
+export type LogPolicy = {
+  /** `cri`: `time stream F line`, as Kubernetes' container logs are; `raw`: as it came; `json`: an object a line. */
+  readonly format: 'cri' | 'raw' | 'json';
+  /** A file that has grown to so many bytes is rotated. Default 10 MB. */
+  readonly maxSizeBytes: number;
+  /** Files kept, the one that is written included. Default 5. */
+  readonly maxFiles: number;
+  /** A file is rotated, and a rotated one removed, when it is so old; `null`: age does not count. */
+  readonly maxAgeMs: number | null;
+  /** Whether rotated files are gzipped. Default false. */
+  readonly compress: boolean;
+};
+
 export type ServiceSpec = {
   readonly name: string;
   readonly program: Program;
@@ -83,6 +97,7 @@ export type ServiceSpec = {
   readonly critical: boolean;
   /** Above so many bytes of resident memory of the whole instance it is restarted gracefully; `null`: no limit. */
   readonly memoryLimitBytes: number | null;
+  readonly logs: LogPolicy;
   /** Name or number; `null`: as the supervisor. */
   readonly user: string | null;
   readonly group: string | null;
@@ -112,6 +127,14 @@ export const DEFAULT_STOP: StopPolicy = {
   drainDelayMs: 0,
   preStop: null,
   message: false,
+};
+
+export const DEFAULT_LOGS: LogPolicy = {
+  format: 'cri',
+  maxSizeBytes: 10_000_000,
+  maxFiles: 5,
+  maxAgeMs: null,
+  compress: false,
 };
 
 /** What the whole supervisor is to do. */

@@ -1,5 +1,5 @@
 /** Specs for tests: everything default but what a test is about. */
-import { DEFAULT_RESTART, DEFAULT_STOP, type ServiceSpec } from '../../src/core/service.ts';
+import { DEFAULT_LOGS, DEFAULT_RESTART, DEFAULT_STOP, type ServiceSpec } from '../../src/core/service.ts';
 
 export type SpecOverrides = Partial<Omit<ServiceSpec, 'stop' | 'restart'>> & {
   stop?: Partial<ServiceSpec['stop']>;
@@ -21,6 +21,7 @@ export function serviceSpec({ stop, restart, ...rest }: SpecOverrides = {}): Ser
     stop: { ...DEFAULT_STOP, ...stop },
     critical: false,
     memoryLimitBytes: null,
+    logs: DEFAULT_LOGS,
     user: null,
     group: null,
     umask: null,
