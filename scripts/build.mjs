@@ -16,6 +16,8 @@ const options = {
   format: 'cjs',
   legalComments: 'none',
   logLevel: 'warning',
+  // Has a binary part: an optional dependency of its own.
+  external: ['koffi'],
 };
 const define = { GSUP_VERSION: JSON.stringify(version) };
 // What `gsup run` of one program never needs stands in files of its own: V8 pays time and memory for every byte it parses.

@@ -8,6 +8,8 @@ export type InstanceEffect =
   | { readonly do: 'spawn'; readonly run: number }
   | { readonly do: 'signal'; readonly run: number; readonly signal: SignalName; readonly target: 'leader' | 'group' }
   | { readonly do: 'send-shutdown'; readonly run: number }
+  /** The deadline and the reason, to an app that is on the link. */
+  | { readonly do: 'tell-app'; readonly run: number; readonly deadline: number; readonly reason: string }
   | { readonly do: 'check-ready'; readonly run: number }
   | { readonly do: 'end-check'; readonly run: number }
   | { readonly do: 'run-hook'; readonly run: number }
@@ -25,4 +27,7 @@ export type InstanceEffect =
 export type Effect =
   | { readonly do: 'for'; readonly of: InstanceRef; readonly effect: InstanceEffect }
   | { readonly do: 'record'; readonly record: PhaseRecord }
+  /** An instance, or a whole service, is no more. */
+  | { readonly do: 'forget'; readonly of: InstanceRef }
+  | { readonly do: 'forget-service'; readonly service: string }
   | { readonly do: 'end' };

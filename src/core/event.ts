@@ -1,5 +1,6 @@
 /** What has happened: the events that a supervisor's decisions are made from. Past participles; `at` is the clock's ms. */
 import type { Survivor } from './record.ts';
+import type { ServiceSpec } from './service.ts';
 import type { SignalName } from './signal.ts';
 
 export type Timer = 'ready' | 'rung' | 'warning' | 'backoff';
@@ -52,7 +53,17 @@ export type InstanceEvent =
       readonly survivors: readonly Survivor[];
     }
   | { readonly type: 'group-emptied'; readonly at: number; readonly run: number }
-  | { readonly type: 'logs-ended'; readonly at: number; readonly run: number };
+  | { readonly type: 'logs-ended'; readonly at: number; readonly run: number }
+  /** A new supervisor has looked for what the one before it left: the pid of the leader that lives, or `null`. */
+  | { readonly type: 'restored'; readonly at: number; readonly run: number; readonly pid: number | null }
+  /** What the app says of its own shutdown. */
+  | {
+      readonly type: 'app-told';
+      readonly at: number;
+      readonly run: number;
+      readonly appPhase: string;
+      readonly pending: Readonly<Record<string, unknown>> | null;
+    };
 
 export type InstanceEventType = InstanceEvent['type'];
 
@@ -62,6 +73,29 @@ export type InstanceRef = { readonly service: string; readonly index: number };
 /** News for the root: of an instance, or of the whole. */
 export type SupervisorEvent =
   | { readonly type: 'instance'; readonly of: InstanceRef; readonly event: InstanceEvent }
-  | { readonly type: 'start'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
+  | {
+      readonly type: 'start';
+      readonly at: number;
+      readonly services: readonly string[];
+      readonly reason: string;
+      /** Default: all of them. */
+      readonly indexes?: readonly number[];
+    }
+  | { readonly type: 'stop'; readonly at: number; readonly instances: readonly InstanceRef[]; readonly reason: string }
+  | {
+      readonly type: 'restart';
+      readonly at: number;
+      readonly instances: readonly InstanceRef[];
+      readonly reason: string;
+    }
+  | {
+      readonly type: 'define';
+      readonly at: number;
+      readonly spec: ServiceSpec;
+      readonly reason: string;
+      /** Whether what runs of it is stopped and begins anew with the new spec. */
+      readonly replaces: boolean;
+    }
+  | { readonly type: 'remove'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
   | { readonly type: 'shutdown'; readonly at: number; readonly reason: string; readonly signal: SignalName | null }
   | { readonly type: 'force'; readonly at: number; readonly reason: string };

@@ -1,7 +1,9 @@
 /** One instance's life as a table: in each state, what each event leads to. Its handlers stand in life.ts and stop.ts. */
+import { restoredBackoff, restoredFailed, restoredRunning, restoredStarting, restoredStopping } from './adopt.ts';
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent, InstanceEventType } from './event.ts';
 import { backedOff, dependencyFailed, exitedByItself, gotReady, notReady, refused, spawned, start } from './life.ts';
+import type { PhaseRecord } from './record.ts';
 import type { Context, InstanceState, StateName, Step } from './state.ts';
 import {
   askedAgain,
@@ -11,6 +13,7 @@ import {
   leaderExited,
   logsEnded,
   rungTimedOut,
+  startAfterStop,
   stopBeforeSpawn,
   stopIdle,
   stopLive,
@@ -33,8 +36,8 @@ const idle = { 'start-requested': start, 'dependency-failed': dependencyFailed }
 export const INSTANCE_TABLE: Table = {
   stopped: { ...idle },
   exited: { ...idle, 'stop-requested': stopIdle },
-  failed: { 'start-requested': start, 'stop-requested': stopIdle, exited: refused },
-  backoff: { 'start-requested': start, 'stop-requested': stopIdle, 'timed-out': backedOff },
+  failed: { 'start-requested': start, 'stop-requested': stopIdle, exited: refused, restored: restoredFailed },
+  backoff: { 'start-requested': start, 'stop-requested': stopIdle, 'timed-out': backedOff, restored: restoredBackoff },
   starting: {
     spawned,
     'spawn-failed': refused,
@@ -43,13 +46,20 @@ export const INSTANCE_TABLE: Table = {
     'stop-requested': stopBeforeSpawn,
     'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
     exited: exitedByItself,
+    restored: restoredStarting,
+    'app-told': appTold,
   },
   running: {
     'stop-requested': stopLive,
     'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
     exited: exitedByItself,
+    restored: restoredRunning,
+    'app-told': appTold,
   },
   stopping: {
+    restored: restoredStopping,
+    'app-told': appTold,
+    'start-requested': startAfterStop,
     'stop-requested': askedAgain,
     forced,
     'hook-ended': hookEnded,
@@ -70,6 +80,13 @@ export function stepInstance(was: InstanceState, event: InstanceEvent, context: 
     | ((was: InstanceState, event: InstanceEvent, context: Context) => Step)
     | undefined;
   return handler ? handler(was, event, context) : [was, []];
+}
+
+/** News of the app's own half of a stop: only told. */
+function appTold<S extends InstanceState>(was: S, event: EventOf<'app-told'>): Step {
+  const { appPhase, pending } = event;
+  const told: PhaseRecord = { phase: 'app-phase', appPhase, ...(pending === null ? {} : { pending }) };
+  return [was, [{ do: 'record', record: told }]];
 }
 
 function ignored(was: InstanceState, event: InstanceEvent & { run: number }): InstanceEffect {

@@ -8,6 +8,7 @@ type Phase =
   | 'wave-started'
   | 'shutdown-completed'
   | 'spawned'
+  | 'adopted'
   | 'ready'
   | 'ready-timeout'
   | 'stop-requested'
@@ -87,6 +88,7 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   'shutdown-completed': (r) =>
     `everything stopped ${r.verdict === 'killed' ? 'with SIGKILL needed' : 'cleanly'} in ${ms(r.elapsedMs)}`,
   spawned: (r) => `started as ${r.pid}: ${oneLine(r.command ?? '')}`,
+  adopted: (r) => `goes on as ${r.pid} under this supervisor`,
   ready: (r) => `ready after ${ms(r.elapsedMs)}${r.reason ? ` (${r.reason})` : ''}`,
   'ready-timeout': (r) => `not ready within ${ms(r.elapsedMs)} (${r.reason})`,
   'stop-requested': (r) => `stop requested: ${r.reason}, grace ${ms(r.graceMs)}`,

@@ -45,6 +45,7 @@ export type Stopping = Life & {
   /** Asked for (by hand, shutdown, readiness), or only clearing up behind a run that ended by itself. */
   readonly isAsked: boolean;
   readonly askedAt: number;
+  readonly reason: string;
   /** The policy of this stop, cut to its budget. */
   readonly stop: StopPolicy;
   readonly signal: SignalName;

@@ -59,8 +59,13 @@ export function stopIdle(was: InState<'exited' | 'failed' | 'backoff'>, event: O
 export function askedAgain(was: Stopping, event: Of<'stop-requested'>, context: Context): Step {
   const next = event.next === 'stopped' ? 'stopped' : was.next;
   if (was.isAsked) return hurried({ ...was, next }, event, context);
-  const asked: Stopping = { ...was, next, isAsked: true, askedAt: event.at };
+  const asked: Stopping = { ...was, next, isAsked: true, askedAt: event.at, reason: event.reason };
   return hurried(asked, event, context, [requested(asked, event.reason, event.at)]);
+}
+
+/** Started again while it still stops: it begins anew once it is down. */
+export function startAfterStop(was: Stopping): Step {
+  return [{ ...was, next: 'start', failure: null, isFinal: false }, []];
 }
 
 /** A second SIGINT: what is not hard is skipped. */
@@ -148,6 +153,7 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     rung: 'kill-sent',
     isAsked: false,
     askedAt: event.at,
+    reason: 'it ended by itself',
     stop,
     signal,
     signalledAt: event.at,
@@ -177,6 +183,7 @@ function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context
     rung: 'draining',
     isAsked: true,
     askedAt: event.at,
+    reason: event.reason,
     stop,
     signal: stop.signal ?? event.signal ?? 'SIGTERM',
     signalledAt: null,
@@ -194,6 +201,13 @@ function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context
 function enterFirst(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[]): Step {
   const rung = nextRung(stopLadder(was.stop), null, standing(was, at));
   return rung === null ? reachTop(was, at, context, before) : enter({ ...was, rung: rung.name }, rung, at, before);
+}
+
+/** The rung where it stands, entered once more: a new supervisor doesn't know how far the one before it came. */
+export function reenter(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[]): Step {
+  const rung = stopLadder(was.stop).find(({ name }) => name === was.rung);
+  if (rung === undefined || rung.name === 'pre-stop') return climb(was, at, context, before);
+  return enter(was, rung, at, before);
 }
 
 /** What each rung does when it is entered; first the deed, then its record. */
@@ -263,6 +277,7 @@ function sendSignal(was: Stopping, at: number, before: readonly InstanceEffect[]
     [
       ...before,
       deed,
+      { do: 'tell-app', run, deadline: Math.round(deadline), reason: was.reason },
       told,
       { do: 'arm', run, timer: 'rung', ms: stop.graceMs },
       { do: 'arm', run, timer: 'warning', ms: stop.graceMs * WARN_AT },

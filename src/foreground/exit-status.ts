@@ -1,8 +1,8 @@
 /** What `gsup run` ends with; pure. */
 import { EXIT } from '../core/error.ts';
+import { instancesOf, type SupervisorState } from '../core/root-state.ts';
 import { signalNumber } from '../core/signal.ts';
 import type { InstanceState } from '../core/state.ts';
-import { instancesOf, type SupervisorState } from '../core/supervisor.ts';
 
 /** Of one command its own status; of several 0 when every stop was clean and nothing failed, else 1. */
 export function exitStatus(state: SupervisorState, isSingle: boolean): number {

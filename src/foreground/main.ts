@@ -1,6 +1,7 @@
 /** `gsup run`: the supervisor wired to this machine, the terminal, the system's signals and an exit status. */
 import { basename } from 'node:path';
 import type { InstanceRef } from '../core/event.ts';
+import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
@@ -45,12 +46,12 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     return prefixed.onChunk;
   };
   const supervisor = new Supervisor({
-    spec,
+    state: initialState(spec),
     host: new LocalHost(),
     clock: systemClock,
     journal,
     random: Math.random,
-    environment,
+    environmentOf: () => environment,
     streamsOf: (of) => ({
       stdin: isSingle && (isInTerminal || !process.stdin.isTTY) ? 'inherit' : 'ignore',
       output: needsPipes ? 'pipe' : 'inherit',

@@ -41,7 +41,18 @@ export function makeCgroup(name: string, pid: number): Cgroup | null {
   const move = (): void => {
     for (const one of [pid, ...readDescendants(pid)]) writeFile(join(folder, 'cgroup.procs'), String(one), () => {});
   };
-  const timer = setTimeout(move, SETTLED_MS);
+  return handleOf(folder, setTimeout(move, SETTLED_MS));
+}
+
+/** The one that an earlier supervisor made for this name, if it is there. */
+export function findCgroup(name: string): Cgroup | null {
+  parent ??= findParent();
+  if (parent === null) return null;
+  const folder = join(parent, `gsup-${name}`);
+  return existsSync(folder) ? handleOf(folder) : null;
+}
+
+function handleOf(folder: string, timer?: NodeJS.Timeout): Cgroup {
   return {
     pids: () => readPids(join(folder, 'cgroup.procs')),
     kill: () => quietly(() => writeFileSync(join(folder, 'cgroup.kill'), '1')),

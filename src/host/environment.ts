@@ -8,6 +8,11 @@ import type { ServiceSpec } from '../core/service.ts';
 const BASE = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'TERM'];
 /** What of an outer supervisor or npm's own Node must not reach an instance. */
 const NOT_INHERITED = [
+  'GSUP_SERVICE',
+  'GSUP_INSTANCE',
+  'GSUP_ID',
+  'GSUP_LINK',
+  'GSUP_GRACE_MS',
   'NODE_CHANNEL_FD',
   'NODE_CHANNEL_SERIALIZATION_MODE',
   'LISTEN_FDS',
@@ -22,7 +27,7 @@ const NOT_INHERITED = [
 export function instanceEnvironment(
   spec: ServiceSpec,
   index: number,
-  token: string,
+  run: { readonly token: string; readonly linkPath: string | null },
   inherited: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
   const environment: Record<string, string> = {};
@@ -34,7 +39,8 @@ export function instanceEnvironment(
   Object.assign(environment, spec.env);
   environment['GSUP_SERVICE'] = spec.name;
   environment['GSUP_INSTANCE'] = String(index);
-  environment['GSUP_ID'] = token;
+  environment['GSUP_ID'] = run.token;
+  if (run.linkPath !== null) environment['GSUP_LINK'] = run.linkPath;
   environment['GSUP_GRACE_MS'] = String(spec.stop.graceMs);
   environment['NODE_APP_INSTANCE'] = String(index);
   return environment;

@@ -19,25 +19,52 @@ export type RunListener = {
 /** How a run's standard streams are laid. */
 export type Streams = {
   readonly stdin: 'inherit' | 'ignore';
-  /** `inherit`: the supervisor's own, untouched; `pipe`: chunk by chunk to `onChunk`, which answers false to be paused. */
-  readonly output: 'inherit' | 'pipe';
+  /**
+   * `inherit`: the supervisor's own, untouched; `pipe`: chunk by chunk to `onChunk`, which answers false to be paused;
+   * a channel: laid by somebody else, who reads it.
+   */
+  readonly output: 'inherit' | 'pipe' | OutputChannel;
   /** In the supervisor's own session and group, so that a shell or REPL owns the terminal. */
   readonly isInTerminal: boolean;
   onChunk(stream: StreamName, chunk: Buffer): boolean;
 };
 
+/** Output that somebody else reads: the ends for a child, and when what it wrote has been read. */
+export type OutputChannel = {
+  /** File descriptors for a child about to be spawned; closed by `close`. @throws when they can't be opened. */
+  open(): { readonly stdout: number; readonly stderr: number; close(): void };
+  /** Resolves when everything that was written has been read and nobody can write any more. */
+  drained(): Promise<void>;
+  /** What a child's stdout and stderr are, for those who look for it. */
+  readonly files: readonly string[];
+};
+
+/** By what a run is known to a later supervisor: pid and start time together, and the token in its environment. */
+export type RunIdentity = {
+  readonly token: string;
+  /** `null`: not known to have been spawned. */
+  readonly pid: number | null;
+  /** Clock ticks from boot to its start. */
+  readonly startTicks: number;
+};
+
 export type SpawnRequest = {
   readonly of: InstanceRef;
-  readonly run: number;
+  readonly token: string;
   readonly spec: ServiceSpec;
   /** What the instance inherits, before `envFile` and `env`. */
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly streams: Streams;
+  /** What GSUP_LINK says; `null`: there is no link. */
+  readonly linkPath: string | null;
 };
 
 /** One run of an instance on a machine, from spawn to release. */
 export interface HostRun {
   readonly pid: number | null;
+  readonly identity: RunIdentity;
+  /** Whether its leader lives. */
+  readonly isAlive: boolean;
   /** SIGCONT follows every signal but SIGKILL and SIGSTOP, so that a stopped process gets it too. `null` sends nothing. */
   signal(signal: SignalName | null, target: 'leader' | 'group'): void;
   /** A signal to the leader alone, as it came; no SIGCONT behind it. */
@@ -62,4 +89,10 @@ export interface HostRun {
 
 export interface Host {
   spawn(request: SpawnRequest, listener: RunListener): HostRun;
+  /** The run that a supervisor before this one spawned; its leader may have ended. Its exit is told as of any other. */
+  adopt(request: SpawnRequest, identity: RunIdentity, listener: RunListener): HostRun;
+  /** Unguessable and unique: by it, too, a run is recognised. */
+  newToken(): string;
+  /** The pids of everything that belongs to each run, its leader first, in one look. */
+  processesOf(runs: readonly HostRun[]): readonly (readonly number[])[];
 }

@@ -1,5 +1,5 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { Survivor } from '../core/record.ts';
 
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
@@ -77,7 +77,7 @@ export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const stat = readStat(pid);
     // What began before the first leader can't come from one; a zombie holds nothing.
-    if (!stat || stat.state === 'Z' || stat.state === 'X' || stat.startTicks < earliest) continue;
+    if (!stat || isDead(stat) || stat.startTicks < earliest) continue;
     const index = ownerOf(stat);
     const owner = index === undefined ? undefined : found[index];
     const run = index === undefined ? undefined : runs[index];
@@ -92,6 +92,50 @@ export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
 /** Whether `survivor` still is the process that it was. */
 export function isSame({ pid, startTicks }: { readonly pid: number; readonly startTicks: number }): boolean {
   return readStat(pid)?.startTicks === startTicks;
+}
+
+/** Whether the leader of a run lives under its pid: the same start time, and the token, cgroup or streams that are ours. */
+export function isLeader(
+  { pid, token, startTicks }: { readonly pid: number; readonly token: string; readonly startTicks: number },
+  files: readonly string[],
+): boolean {
+  const stat = readStat(pid);
+  if (stat === null || stat.startTicks !== startTicks || isDead(stat)) return false;
+  const its = tokenOf(pid);
+  if (its !== null) return its === token;
+  // Some programs write their title over their environment (setproctitle): nginx, redis, PostgreSQL.
+  return read(`/proc/${pid}/cgroup`).includes(`gsup-${token}`) || [1, 2].some((fd) => files.includes(target(pid, fd)));
+}
+
+/** The session leader with this token in its environment, or `null`. */
+export function findLeader(token: string): { pid: number; startTicks: number; token: string } | null {
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    const stat = Number.isInteger(pid) ? readStat(pid) : null;
+    if (stat === null || stat.session !== pid || isDead(stat) || tokenOf(pid) !== token) continue;
+    return { pid, startTicks: stat.startTicks, token };
+  }
+  return null;
+}
+
+function isDead({ state }: ProcessStat): boolean {
+  return state === 'Z' || state === 'X';
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+function target(pid: number, fd: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return '';
+  }
 }
 
 /** A process → the index of its run. The token is asked last: reading an environment costs most. */

@@ -3,9 +3,10 @@ import type { InstanceEffect } from '../core/effect.ts';
 import type { InstanceEvent, InstanceRef, Timer } from '../core/event.ts';
 import type { ReadyPolicy, ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
-import type { Host, HostRun, StreamName, Streams } from '../host/host.ts';
+import type { Host, HostRun, RunIdentity, RunListener, SpawnRequest, StreamName, Streams } from '../host/host.ts';
 import { LineSplitter } from '../logs/lines.ts';
 import type { Clock } from './clock.ts';
+import { watchMemory } from './triggers.ts';
 
 /** How the streams of an instance are laid; asked at every start. */
 export type StreamsOf = (of: InstanceRef, spec: ServiceSpec) => Streams;
@@ -13,8 +14,20 @@ export type StreamsOf = (of: InstanceRef, spec: ServiceSpec) => Streams;
 type Surroundings = {
   readonly host: Host;
   readonly clock: Clock;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environmentOf: (service: string) => Readonly<Record<string, string | undefined>>;
   readonly streamsOf: StreamsOf;
+  readonly link?: {
+    readonly path: string;
+    send(token: string, message: Readonly<Record<string, unknown>>): void;
+  };
+};
+
+export type InstanceEffectsOptions = {
+  readonly of: InstanceRef;
+  /** The spec of now; a run keeps the one that it was spawned with. */
+  readonly specOf: () => ServiceSpec | undefined;
+  readonly surroundings: Surroundings;
+  readonly report: (event: InstanceEvent) => void;
 };
 
 /** An event without its time: `report` adds it. */
@@ -22,22 +35,44 @@ type News = InstanceEvent extends infer E ? (E extends InstanceEvent ? Omit<E, '
 
 /** The hands of one instance: its process, timers, check and hook. */
 export class InstanceEffects {
-  readonly #of: InstanceRef;
-  readonly #spec: ServiceSpec;
-  readonly #surroundings: Surroundings;
-  readonly #report: (event: InstanceEvent) => void;
+  readonly #options: InstanceEffectsOptions;
   readonly #timers = new Map<Timer, () => void>();
+  #spec: ServiceSpec | null = null;
   #run: HostRun | null = null;
+  /** The number and token of the run that is about to be spawned. */
+  #prepared: { readonly run: number; readonly token: string } | null = null;
+  #runNumber = 0;
   #check: AbortController | null = null;
   #hook: AbortController | null = null;
   #onLog: ((stream: StreamName, chunk: Buffer) => void) | null = null;
   #onMessage: ((message: unknown) => void) | null = null;
+  #endWatch: () => void = () => {};
 
-  constructor(of: InstanceRef, spec: ServiceSpec, surroundings: Surroundings, report: (event: InstanceEvent) => void) {
-    this.#of = of;
-    this.#spec = spec;
-    this.#surroundings = surroundings;
-    this.#report = report;
+  constructor(options: InstanceEffectsOptions) {
+    this.#options = options;
+  }
+
+  get run(): HostRun | null {
+    return this.#run;
+  }
+
+  /** What the next supervisor recognises the present run by; `null` when there is none. */
+  get identity(): RunIdentity | null {
+    if (this.#run !== null) return this.#run.identity;
+    return this.#prepared === null ? null : { token: this.#prepared.token, pid: null, startTicks: 0 };
+  }
+
+  /** Gives the run that is about to be spawned its token, so that it can be kept before. */
+  prepare(run: number): void {
+    this.#prepared = { run, token: this.#options.surroundings.host.newToken() };
+  }
+
+  /** Takes up a run of before; its leader's pid when it lives, else `null`. */
+  adopt(identity: RunIdentity | null): number | null {
+    if (identity === null) return null;
+    const spec = this.#specOfNow();
+    this.#run = this.#options.surroundings.host.adopt(this.#request(spec, identity.token), identity, this.#listener(0));
+    return this.#run?.isAlive === true ? this.#run.pid : null;
   }
 
   /** Passes a signal on to the leader, without SIGCONT behind it. */
@@ -65,7 +100,18 @@ export class InstanceEffects {
     this.#run?.resume();
   }
 
-  run(effect: InstanceEffect): void {
+  /** A line of the app on the link. */
+  hear(message: Readonly<Record<string, unknown>>): void {
+    const run = this.#runNumber;
+    const { type, phase, pending } = message;
+    if (type === 'ready') this.#onMessage?.('ready');
+    if ((type !== 'phase' && type !== 'report') || (type === 'phase' && typeof phase !== 'string')) return;
+    const counts = type === 'report' ? withoutType(message) : isMap(pending) ? pending : null;
+    this.#tell({ type: 'app-told', run, appPhase: typeof phase === 'string' ? phase : 'report', pending: counts });
+  }
+
+  obey(effect: InstanceEffect): void {
+    if ('run' in effect) this.#runNumber = effect.run;
     switch (effect.do) {
       case 'spawn':
         this.#spawn(effect.run);
@@ -75,6 +121,9 @@ export class InstanceEffects {
         break;
       case 'send-shutdown':
         this.#run?.sendShutdown();
+        break;
+      case 'tell-app':
+        this.#tellApp(effect.deadline, effect.reason);
         break;
       case 'check-ready':
         this.#checkReady(effect.run);
@@ -107,6 +156,7 @@ export class InstanceEffects {
       case 'release':
         this.#run?.release();
         this.#run = null;
+        this.#endWatch();
         break;
       case 'arm':
         this.#arm(effect.timer, effect.run, effect.ms);
@@ -120,7 +170,7 @@ export class InstanceEffects {
   }
 
   #tell(news: News): void {
-    this.#report({ ...news, at: this.#surroundings.clock.now() } as InstanceEvent);
+    this.#options.report({ ...news, at: this.#options.surroundings.clock.now() } as InstanceEvent);
   }
 
   #then<T>(promise: Promise<T> | undefined, news: (result: T | undefined) => News): void {
@@ -128,23 +178,59 @@ export class InstanceEffects {
   }
 
   #spawn(run: number): void {
-    const streams = this.#surroundings.streamsOf(this.#of, this.#spec);
+    const { host } = this.#options.surroundings;
+    const token = this.#prepared?.run === run ? this.#prepared.token : host.newToken();
+    this.#prepared = null;
+    const spec = this.#specOfNow();
+    this.#run = host.spawn(this.#request(spec, token), this.#listener(run));
+    this.#watchMemory(spec);
+  }
+
+  /** The news of a host's run; of an adopted one the number is known with its first effect. */
+  #listener(run: number): RunListener {
+    const number = () => (run === 0 ? this.#runNumber : run);
+    return {
+      spawned: (pid, command) => this.#tell({ type: 'spawned', run: number(), pid, command }),
+      spawnFailed: (reason, exitStatus) => this.#tell({ type: 'spawn-failed', run: number(), reason, exitStatus }),
+      exited: (code, signal) => this.#tell({ type: 'exited', run: number(), code, signal }),
+      message: (message) => this.#onMessage?.(message),
+    };
+  }
+
+  #request(spec: ServiceSpec, token: string): SpawnRequest {
+    const { of } = this.#options;
+    const { environmentOf, streamsOf, link } = this.#options.surroundings;
+    const streams = streamsOf(of, spec);
     const onChunk = (stream: StreamName, chunk: Buffer): boolean => {
       this.#onLog?.(stream, chunk);
       return streams.onChunk(stream, chunk);
     };
-    const { host, environment } = this.#surroundings;
-    const request = { of: this.#of, run, spec: this.#spec, environment, streams: { ...streams, onChunk } };
-    this.#run = host.spawn(request, {
-      spawned: (pid, command) => this.#tell({ type: 'spawned', run, pid, command }),
-      spawnFailed: (reason, exitStatus) => this.#tell({ type: 'spawn-failed', run, reason, exitStatus }),
-      exited: (code, signal) => this.#tell({ type: 'exited', run, code, signal }),
-      message: (message) => this.#onMessage?.(message),
-    });
+    const environment = environmentOf(of.service);
+    return { of, token, spec, environment, linkPath: link?.path ?? null, streams: { ...streams, onChunk } };
+  }
+
+  #specOfNow(): ServiceSpec {
+    const spec = this.#options.specOf() ?? this.#spec;
+    if (spec === null) throw new Error(`no spec for ${this.#options.of.service}`);
+    this.#spec = spec;
+    return spec;
+  }
+
+  #watchMemory(spec: ServiceSpec): void {
+    this.#endWatch();
+    if (spec.memoryLimitBytes === null) return;
+    const { report, surroundings } = this.#options;
+    this.#endWatch = watchMemory({ spec, clock: surroundings.clock, memory: () => this.memory(), ask: report });
+  }
+
+  #tellApp(deadline: number, reason: string): void {
+    const { link, clock } = this.#options.surroundings;
+    if (link === undefined || this.#run === null) return;
+    link.send(this.#run.identity.token, { type: 'stop', deadlineMs: Math.max(0, deadline - clock.now()), reason });
   }
 
   #checkReady(run: number): void {
-    const { ready } = this.#spec;
+    const ready = this.#spec?.ready ?? null;
     if (ready === null) return;
     const { check } = ready;
     const tell = (by: string) => this.#tell({ type: 'ready', run, by });
@@ -158,8 +244,7 @@ export class InstanceEffects {
     const ended = new AbortController();
     this.#check = ended;
     const { untilReady } = await import('../probes/readiness.ts');
-    const environment = { ...this.#surroundings.environment, ...this.#spec.env };
-    if (await untilReady(check, ready, { cwd: this.#spec.cwd, environment }, ended.signal)) tell();
+    if (await untilReady(check, ready, this.#place(), ended.signal)) tell();
   }
 
   #watchLog(pattern: RegExp, tell: () => void): void {
@@ -176,20 +261,25 @@ export class InstanceEffects {
   }
 
   #runHook(run: number): void {
-    const { preStop } = this.#spec.stop;
+    const preStop = this.#spec?.stop.preStop ?? null;
     if (preStop === null) return;
     const ended = new AbortController();
     this.#hook = ended;
-    const environment = { ...this.#surroundings.environment, ...this.#spec.env };
     const running = import('../probes/check.ts').then(({ runProgram }) =>
-      runProgram(preStop.argv, { cwd: this.#spec.cwd, environment }, ended.signal),
+      runProgram(preStop.argv, this.#place(), ended.signal),
     );
     this.#then(running, (reason) => ({ type: 'hook-ended', run, reason: reason ?? null }));
   }
 
+  /** Where programs of the service's own run: checks and hooks. */
+  #place(): { cwd: string; environment: Readonly<Record<string, string | undefined>> } {
+    const inherited = this.#options.surroundings.environmentOf(this.#options.of.service);
+    return { cwd: this.#spec?.cwd ?? '/', environment: { ...inherited, ...this.#spec?.env } };
+  }
+
   #arm(timer: Timer, run: number, ms: number): void {
     this.#disarm(timer);
-    const cancel = this.#surroundings.clock.after(ms, () => {
+    const cancel = this.#options.surroundings.clock.after(ms, () => {
       this.#timers.delete(timer);
       this.#tell({ type: 'timed-out', run, timer });
     });
@@ -204,4 +294,12 @@ export class InstanceEffects {
 
 function emptied(run: number): News {
   return { type: 'group-emptied', run };
+}
+
+function withoutType({ type: _type, ...rest }: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return rest;
+}
+
+function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

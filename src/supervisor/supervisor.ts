@@ -2,55 +2,63 @@
 import type { Effect } from '../core/effect.ts';
 import type { InstanceEvent, InstanceRef, SupervisorEvent } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
-import type { SupervisorSpec } from '../core/service.ts';
+import type { PhaseRecord } from '../core/record.ts';
+import { instancesOf, type SupervisorState } from '../core/root-state.ts';
 import { pidOf } from '../core/state.ts';
-import { initialState, instancesOf, type SupervisorState, step } from '../core/supervisor.ts';
-import type { Host } from '../host/host.ts';
+import { step } from '../core/supervisor.ts';
+import type { Host, RunIdentity } from '../host/host.ts';
 import type { Clock } from './clock.ts';
 import { InstanceEffects, type StreamsOf } from './effects.ts';
 import type { Journal } from './journal.ts';
-import { watchMemory } from './triggers.ts';
+
+/** What the next supervisor needs: the state, and by what each run is recognised. */
+export type Snapshot = { readonly state: SupervisorState; readonly runs: Readonly<Record<string, RunIdentity>> };
 
 export type SupervisorOptions = {
-  readonly spec: SupervisorSpec;
+  /** What it begins with. */
+  readonly state: SupervisorState;
   readonly host: Host;
   readonly clock: Clock;
   readonly journal: Journal;
   /** 0 ≤ random < 1. */
   readonly random: () => number;
-  /** What instances inherit. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** What instances of a service inherit. */
+  readonly environmentOf: (service: string) => Readonly<Record<string, string | undefined>>;
   readonly streamsOf: StreamsOf;
+  /** The socket that apps find in GSUP_LINK; `null`: none. */
+  readonly link?: Link;
+  /** Keeps a snapshot; called before anything is spawned, and in the turn after every change. */
+  readonly save?: (snapshot: Snapshot) => void;
+  /** Told after every event that changed anything. */
+  readonly onChange?: () => void;
+  /** Instances that are no more. */
+  readonly onForget?: (of: InstanceRef) => void;
 };
 
-/** Supervises the services of one spec until all are down. */
+/** The way to an app that is connected. */
+export type Link = {
+  readonly path: string;
+  /** A line to the app of this token; nothing when it isn't connected. */
+  send(token: string, message: Readonly<Record<string, unknown>>): void;
+};
+
+/** Supervises services until all are down. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #instances = new Map<string, InstanceEffects>();
   readonly #queue: SupervisorEvent[] = [];
   readonly #ended: Promise<SupervisorState>;
   #end: (state: SupervisorState) => void = () => {};
-  readonly #watches: (() => void)[] = [];
   #state: SupervisorState;
   #isBusy = false;
+  #isUnsaved = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#ended = new Promise((resolve) => {
       this.#end = resolve;
     });
-    this.#state = initialState(options.spec);
-    for (const service of options.spec.services) {
-      for (let index = 0; index < service.instances; index++) {
-        const of = { service: service.name, index };
-        const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
-        const instance = new InstanceEffects(of, service, options, report);
-        this.#instances.set(instanceName(of.service, of.index), instance);
-        if (service.memoryLimitBytes === null) continue;
-        const watched = { spec: service, clock: options.clock, memory: () => instance.memory(), ask: report };
-        this.#watches.push(watchMemory(watched));
-      }
-    }
+    this.#state = options.state;
   }
 
   get state(): SupervisorState {
@@ -62,8 +70,23 @@ export class Supervisor {
     return this.#ended;
   }
 
+  get snapshot(): Snapshot {
+    const runs = [...this.#instances].flatMap(([name, { identity }]) => (identity === null ? [] : [[name, identity]]));
+    return { state: this.#state, runs: Object.fromEntries(runs) };
+  }
+
   start(services: readonly string[], reason: string): void {
     this.dispatch({ type: 'start', at: this.#options.clock.now(), services, reason });
+  }
+
+  /** Takes up what the supervisor before left running: each run is looked for by its identity. */
+  restore(runs: Snapshot['runs']): void {
+    for (const { of, state } of instancesOf(this.#state)) {
+      const identity = runs[instanceName(of.service, of.index)] ?? null;
+      const pid = this.#instanceOf(of)?.adopt(identity) ?? null;
+      const at = this.#options.clock.now();
+      this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run: state.run, pid } });
+    }
   }
 
   /**
@@ -76,14 +99,21 @@ export class Supervisor {
     for (const instance of this.#instances.values()) instance.rehearse();
   }
 
-  /** Passes a signal on to every leader. */
-  forward(signal: Extract<InstanceEvent, { type: 'signal-forwarded' }>['signal']): void {
+  /** Passes a signal on to every leader, or to those of `only`; how many there were. */
+  forward(
+    signal: Extract<InstanceEvent, { type: 'signal-forwarded' }>['signal'],
+    only?: readonly InstanceRef[],
+  ): number {
     const at = this.#options.clock.now();
+    const names = only && new Set(only.map(({ service, index }) => instanceName(service, index)));
+    let count = 0;
     for (const { of, state } of instancesOf(this.#state)) {
-      if (pidOf(state) === null) continue;
-      this.#instances.get(instanceName(of.service, of.index))?.forward(signal);
+      if (pidOf(state) === null || names?.has(instanceName(of.service, of.index)) === false) continue;
+      this.#instanceOf(of)?.forward(signal);
       this.dispatch({ type: 'instance', of, event: { type: 'signal-forwarded', at, signal } });
+      count++;
     }
+    return count;
   }
 
   /** Stops every group (`SIGSTOP`) or lets it go on (`SIGCONT`). */
@@ -96,6 +126,23 @@ export class Supervisor {
     for (const instance of this.#instances.values()) instance.resume();
   }
 
+  /** A line that an app wrote on the link. */
+  hear(token: string, message: Readonly<Record<string, unknown>>): void {
+    for (const instance of this.#instances.values()) if (instance.identity?.token === token) instance.hear(message);
+  }
+
+  /** The identity of the present run, `null` when there is none. */
+  identityOf(of: InstanceRef): RunIdentity | null {
+    return this.#instances.get(instanceName(of.service, of.index))?.identity ?? null;
+  }
+
+  /** Pids of everything that belongs to each run, the leader first; one sweep for all. */
+  processes(): ReadonlyMap<string, readonly number[]> {
+    const runs = [...this.#instances].flatMap(([name, { run }]) => (run === null ? [] : [{ name, run }]));
+    const pids = this.#options.host.processesOf(runs.map(({ run }) => run));
+    return new Map(runs.map(({ name }, index) => [name, pids[index] ?? []]));
+  }
+
   /** Takes an event; those that its effects bring are taken one after the other. */
   dispatch(event: SupervisorEvent): void {
     this.#queue.push(event);
@@ -103,42 +150,82 @@ export class Supervisor {
     this.#isBusy = true;
     try {
       for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        const [state, effects] = step(this.#state, next, this.#options.random());
+        const was = this.#state;
+        const [state, effects] = step(was, next, this.#options.random());
         this.#state = state;
+        this.#keep(was !== state, effects);
         this.#run(effects, atOf(next));
+        if (was !== state) this.#options.onChange?.();
       }
     } finally {
       this.#isBusy = false;
     }
   }
 
-  /** Signals go out first: nobody waits for a record to be written. */
-  #run(effects: readonly Effect[], at: number): void {
+  /** What is about to be spawned is on disk before; everything else soon after. */
+  #keep(hasChanged: boolean, effects: readonly Effect[]): void {
+    const { save } = this.#options;
+    if (save === undefined) return;
+    let isUrgent = false;
     for (const effect of effects) {
-      if (effect.do === 'for' && effect.effect.do === 'signal') this.#instanceOf(effect.of)?.run(effect.effect);
+      if (effect.do !== 'for' || effect.effect.do !== 'spawn') continue;
+      this.#instanceOf(effect.of)?.prepare(effect.effect.run);
+      isUrgent = true;
     }
-    for (const effect of effects) {
-      if (effect.do === 'end') {
-        for (const end of this.#watches) end();
-        this.#end(this.#state);
-      } else if (effect.do === 'record') this.#options.journal.write(effect.record, at);
-      else if (effect.effect.do === 'record') {
-        const { service, index } = effect.of;
-        const { phase, level, ...fields } = effect.effect.record;
-        const record = {
-          phase,
-          ...(level ? { level } : {}),
-          service,
-          instance: instanceName(service, index),
-          ...fields,
-        };
-        this.#options.journal.write(record, at);
-      } else if (effect.effect.do !== 'signal') this.#instanceOf(effect.of)?.run(effect.effect);
+    if (isUrgent) this.save();
+    else if (hasChanged && !this.#isUnsaved) {
+      this.#isUnsaved = true;
+      setImmediate(() => this.#isUnsaved && this.save());
     }
   }
 
-  #instanceOf({ service, index }: InstanceRef): InstanceEffects | undefined {
-    return this.#instances.get(instanceName(service, index));
+  /** Keeps the present state now. */
+  save(): void {
+    this.#isUnsaved = false;
+    this.#options.save?.(this.snapshot);
+  }
+
+  /** Signals go out first: nobody waits for a record to be written. */
+  #run(effects: readonly Effect[], at: number): void {
+    for (const effect of effects) {
+      if (effect.do === 'for' && effect.effect.do === 'signal') this.#instanceOf(effect.of)?.obey(effect.effect);
+    }
+    for (const effect of effects) {
+      switch (effect.do) {
+        case 'for':
+          if (effect.effect.do === 'record') this.#record(effect.effect.record, at, effect.of);
+          else if (effect.effect.do !== 'signal') this.#instanceOf(effect.of)?.obey(effect.effect);
+          break;
+        case 'record':
+          this.#record(effect.record, at);
+          break;
+        case 'forget':
+          this.#instances.delete(instanceName(effect.of.service, effect.of.index));
+          this.#options.onForget?.(effect.of);
+          break;
+        case 'forget-service':
+          break;
+        case 'end':
+          this.#end(this.#state);
+      }
+    }
+  }
+
+  #record({ phase, level, ...fields }: PhaseRecord, at: number, of?: InstanceRef): void {
+    const who = of && { service: of.service, instance: instanceName(of.service, of.index) };
+    this.#options.journal.write({ phase, ...(level ? { level } : {}), ...who, ...fields }, at);
+  }
+
+  #instanceOf(of: InstanceRef): InstanceEffects | undefined {
+    const name = instanceName(of.service, of.index);
+    const known = this.#instances.get(name);
+    if (known !== undefined) return known;
+    if (this.#state.services[of.service]?.instances[of.index] === undefined) return undefined;
+    const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
+    const specOf = () => this.#state.services[of.service]?.spec;
+    const instance = new InstanceEffects({ of, specOf, surroundings: this.#options, report });
+    this.#instances.set(name, instance);
+    return instance;
   }
 }
 

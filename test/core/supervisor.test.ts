@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import type { Effect, InstanceEffect } from '../../src/core/effect.ts';
 import type { InstanceEvent, InstanceRef, SupervisorEvent, Timer } from '../../src/core/event.ts';
 import type { PhaseRecord } from '../../src/core/record.ts';
+import { initialState, instancesOf } from '../../src/core/root-state.ts';
 import type { ServiceSpec } from '../../src/core/service.ts';
 import { isDown } from '../../src/core/state.ts';
-import { initialState, instancesOf, step } from '../../src/core/supervisor.ts';
+import { step } from '../../src/core/supervisor.ts';
 import { serviceSpec } from '../kit/spec.ts';
 
 type Told = PhaseRecord & { of?: string; at: number };
@@ -49,7 +50,7 @@ class Town {
   #obey(effect: Effect): void {
     if (effect.do === 'end') this.hasEnded = true;
     else if (effect.do === 'record') this.told.push({ ...effect.record, at: this.now });
-    else this.#obeyFor(effect.of, effect.effect);
+    else if (effect.do === 'for') this.#obeyFor(effect.of, effect.effect);
   }
 
   #obeyFor(of: InstanceRef, effect: InstanceEffect): void {

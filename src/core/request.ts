@@ -1,0 +1,180 @@
+/** What people ask of services: to start, stop, restart, change, scale, go; and how waiting for dependencies ends. */
+import type { Effect } from './effect.ts';
+import type { InstanceEvent, InstanceRef, SupervisorEvent } from './event.ts';
+import {
+  newService,
+  type RootStep,
+  type ServiceState,
+  type SupervisorState,
+  stepEach,
+  stepOne,
+  withService,
+} from './root-state.ts';
+import type { DependencyCondition } from './service.ts';
+import { FRESH, type InstanceState, isDown } from './state.ts';
+
+type Of<T extends SupervisorEvent['type']> = Extract<SupervisorEvent, { type: T }>;
+
+/** They wait for what they depend on, which may be there already. */
+export function startServices(was: SupervisorState, event: Of<'start'>): RootStep {
+  if (was.shutdown) return [was, []];
+  let state = was;
+  for (const name of event.services) {
+    const service = state.services[name];
+    if (service === undefined || service.isLeaving) continue;
+    const indexes = [...service.instances.keys()].filter((index) => event.indexes?.includes(index) ?? true);
+    const waiting = { reason: event.reason, indexes: [...new Set([...(service.waiting?.indexes ?? []), ...indexes])] };
+    const stoppedByHand = service.stoppedByHand.filter((index) => !indexes.includes(index));
+    state = withService(state, { ...service, waiting, stoppedByHand });
+  }
+  return [state, []];
+}
+
+/** By hand: they stay down, whatever their restart policy and a new supervisor say. */
+export function stopInstances(was: SupervisorState, event: Of<'stop'>, random: number): RootStep {
+  let state = was;
+  for (const { service: name, index } of event.instances) {
+    const service = state.services[name];
+    if (service === undefined) continue;
+    const left = service.waiting?.indexes.filter((one) => one !== index) ?? [];
+    const waiting = service.waiting === null || left.length === 0 ? null : { ...service.waiting, indexes: left };
+    const stoppedByHand = [...new Set([...service.stoppedByHand, index])];
+    state = withService(state, { ...service, waiting, stoppedByHand });
+  }
+  return stepEach(state, event.instances, asked(event, 'stopped'), random);
+}
+
+/** What lives is stopped by its ladder and begins anew; what is down is started. */
+export function restartInstances(was: SupervisorState, event: Of<'restart'>, random: number): RootStep {
+  if (was.shutdown) return [was, []];
+  let state = was;
+  const effects: Effect[] = [];
+  for (const of of event.instances) {
+    const service = state.services[of.service];
+    const instance = service?.instances[of.index];
+    if (service === undefined || instance === undefined || service.isLeaving) continue;
+    const stoppedByHand = service.stoppedByHand.filter((index) => index !== of.index);
+    state = withService(state, { ...service, stoppedByHand });
+    const lives = instance.name === 'starting' || instance.name === 'running';
+    const { at, reason } = event;
+    const news: InstanceEvent = lives ? asked(event, 'start') : { type: 'start-requested', at, reason };
+    let more: readonly Effect[];
+    [state, more] = stepOne(state, of, news, random);
+    effects.push(...more);
+  }
+  return [state, effects];
+}
+
+/** A new service, or a new spec for one that is there: what it has too many is stopped, what runs may be replaced. */
+export function defineService(was: SupervisorState, event: Of<'define'>, random: number): RootStep {
+  const { spec, reason, at } = event;
+  const service = was.services[spec.name];
+  if (service === undefined) return [withService(was, newService(spec)), []];
+  const refs = [...service.instances.keys()].map((index): InstanceRef => ({ service: spec.name, index }));
+  const isKept = ({ index }: InstanceRef) => index < spec.instances;
+  // Stops begin under the old spec: its signal and grace are what the running program knows of.
+  let [state, effects] = stepEach(
+    was,
+    refs.filter((of) => !isKept(of)),
+    asked(event, 'stopped'),
+    random,
+  );
+  if (event.replaces) {
+    const live = refs.filter((of) => isKept(of) && isLive(service, of));
+    const [next, more] = stepEach(state, live, asked(event, 'start'), random);
+    [state, effects] = [next, [...effects, ...more]];
+  }
+  const stopping = state.services[spec.name] ?? service;
+  const added = Array.from({ length: Math.max(0, spec.instances - service.instances.length) }, () => FRESH);
+  const stoppedByHand = service.stoppedByHand.filter((index) => index < spec.instances);
+  const instances = [...stopping.instances, ...added];
+  state = withService(state, { ...stopping, spec, instances, stoppedByHand, isLeaving: false });
+  if (!event.replaces) return [state, effects];
+  const again = refs.filter((of) => isKept(of) && service.instances[of.index]?.name === 'backoff');
+  const [next, more] = stepEach(state, again, { type: 'start-requested', at, reason }, random);
+  return [next, [...effects, ...more]];
+}
+
+/** Stopped by the ladder and then forgotten. */
+export function removeServices(was: SupervisorState, event: Of<'remove'>, random: number): RootStep {
+  let state = was;
+  const refs: InstanceRef[] = [];
+  for (const name of event.services) {
+    const service = state.services[name];
+    if (service === undefined) continue;
+    refs.push(...[...service.instances.keys()].map((index) => ({ service: name, index })));
+    state = withService(state, { ...service, waiting: null, isLeaving: true });
+  }
+  return stepEach(state, refs, asked(event, 'stopped'), random);
+}
+
+/** Instances beyond the count, and services that leave, are dropped once they are down; `null` when there is none. */
+export function dropGone(was: SupervisorState): RootStep | null {
+  for (const service of Object.values(was.services)) {
+    const { spec, instances, isLeaving } = service;
+    const count = isLeaving ? 0 : spec.instances;
+    const last = instances.at(-1);
+    if (instances.length > count && last !== undefined && isDown(last)) {
+      const index = instances.length - 1;
+      const forget: Effect = { do: 'forget', of: { service: spec.name, index } };
+      return [withService(was, { ...service, instances: instances.slice(0, -1) }), [forget]];
+    }
+    if (!isLeaving || instances.length > 0) continue;
+    const { [spec.name]: _gone, ...services } = was.services;
+    return [{ ...was, services }, [{ do: 'forget-service', service: spec.name }]];
+  }
+  return null;
+}
+
+/** A waiting service starts when its dependencies allow it, or fails when they never will. */
+export function startWaiting(was: SupervisorState, service: ServiceState, at: number, random: number): RootStep | null {
+  const { spec, waiting } = service;
+  const conditions = Object.entries(spec.dependsOn).map(([name, condition]) => ({
+    name,
+    condition,
+    status: dependencyStatus(was.services[name], condition),
+  }));
+  const impossible = conditions.find(({ status }) => status === 'impossible');
+  if (!impossible && conditions.some(({ status }) => status === 'open')) return null;
+  const event: InstanceEvent = impossible
+    ? {
+        type: 'dependency-failed',
+        at,
+        reason: `it depends on ${impossible.name}, which did not get ${impossible.condition}`,
+      }
+    : { type: 'start-requested', at, reason: waiting?.reason ?? '' };
+  let state: SupervisorState = { ...was, services: { ...was.services, [spec.name]: { ...service, waiting: null } } };
+  const effects: Effect[] = [];
+  for (const index of waiting?.indexes ?? []) {
+    let more: readonly Effect[];
+    [state, more] = stepOne(state, { service: spec.name, index }, event, random);
+    effects.push(...more);
+  }
+  return [state, effects];
+}
+
+/** Whether all instances of a dependency have reached the condition, may still, or never will. */
+function dependencyStatus(
+  service: ServiceState | undefined,
+  condition: DependencyCondition,
+): 'met' | 'open' | 'impossible' {
+  if (!service) return 'met';
+  const { instances, waiting } = service;
+  if (waiting !== null) return 'open';
+  // What was stopped by hand has reached it once and has it no more.
+  const has = (instance: InstanceState) => instance.name !== 'stopped' && instance.reached[condition];
+  if (instances.every(has)) return 'met';
+  return instances.some((instance) => isDown(instance) && !has(instance)) ? 'impossible' : 'open';
+}
+
+function asked(
+  { at, reason }: { readonly at: number; readonly reason: string },
+  next: 'stopped' | 'start',
+): Extract<InstanceEvent, { type: 'stop-requested' }> {
+  return { type: 'stop-requested', at, reason, signal: null, budgetMs: null, next };
+}
+
+function isLive({ instances }: ServiceState, { index }: InstanceRef): boolean {
+  const name = instances[index]?.name;
+  return name === 'starting' || name === 'running' || name === 'stopping';
+}

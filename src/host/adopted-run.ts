@@ -1,0 +1,96 @@
+/** A run that an earlier supervisor has spawned: no child of ours, so its exit comes by pidfd, or by looking. */
+import type { Survivor } from '../core/record.ts';
+import type { SignalName } from '../core/signal.ts';
+import { findCgroup } from './cgroup.ts';
+import { type ExitWatch, watchExit } from './exit-watch.ts';
+import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import { ProcessTree } from './process-tree.ts';
+import { findLeader, isLeader } from './processes.ts';
+
+export class AdoptedRun implements HostRun {
+  readonly #request: SpawnRequest;
+  readonly #identity: RunIdentity;
+  readonly #tree: ProcessTree | null;
+  readonly #watch: ExitWatch | null = null;
+
+  constructor(request: SpawnRequest, identity: RunIdentity, listener: RunListener) {
+    this.#request = request;
+    const found = foundIdentity(request, identity);
+    this.#identity = found ?? identity;
+    const { pid, startTicks, token } = this.#identity;
+    // Without its leader a run may still have survivors; its group's number is the leader's pid.
+    this.#tree = pid === null ? null : new ProcessTree({ pid, startTicks, token }, true, findCgroup(token));
+    if (found === null) this.#tree?.leaderEnded();
+    else {
+      this.#watch = watchExit(found, (code, signal) => {
+        this.#tree?.leaderEnded();
+        listener.exited(code, signal);
+      });
+    }
+  }
+
+  get pid(): number | null {
+    return this.#identity.pid;
+  }
+
+  get identity(): RunIdentity {
+    return this.#identity;
+  }
+
+  get isAlive(): boolean {
+    return this.#tree?.isAlive === true;
+  }
+
+  get tree(): ProcessTree | null {
+    return this.#tree;
+  }
+
+  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
+    this.#tree?.signal(signal, target);
+  }
+
+  forward(signal: SignalName): void {
+    this.#tree?.forward(signal);
+  }
+
+  /** The channel ended with the supervisor that had it. */
+  sendShutdown(): void {
+    this.#tree?.signal('SIGTERM', 'leader');
+  }
+
+  async findSurvivors(): Promise<readonly Survivor[]> {
+    return (await this.#tree?.findSurvivors()) ?? [];
+  }
+
+  async signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
+    await this.#tree?.signalSurvivors(signal, skipGroup);
+  }
+
+  async killSurvivors(): Promise<void> {
+    await this.#tree?.killSurvivors();
+  }
+
+  async memory(): Promise<number> {
+    return (await this.#tree?.memory()) ?? 0;
+  }
+
+  async drained(): Promise<void> {
+    const { output } = this.#request.streams;
+    if (typeof output !== 'string') await output.drained();
+  }
+
+  resume(): void {}
+
+  release(): void {
+    this.#watch?.end();
+    this.#tree?.release();
+  }
+}
+
+/** The leader that lives, or `null`: the same pid with another start time or token is somebody else. */
+function foundIdentity({ streams }: SpawnRequest, identity: RunIdentity): (RunIdentity & { pid: number }) | null {
+  const { pid, token, startTicks } = identity;
+  if (pid === null) return findLeader(token);
+  const files = typeof streams.output === 'string' ? [] : streams.output.files;
+  return isLeader({ pid, token, startTicks }, files) ? { pid, token, startTicks } : null;
+}

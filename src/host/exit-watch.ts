@@ -1,0 +1,92 @@
+/** The end of a process that is no child of ours: by pidfd, or by looking now and then where there is none. */
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { SignalName } from '../core/signal.ts';
+import { loadNative, type Native } from './native.ts';
+import { readStat } from './processes.ts';
+import { whenReadable } from './readable.ts';
+
+/** Without pidfd there is no event for the end of a process that is not ours. */
+const LOOK_MS = 500;
+/** Between the end of a process and the moment that its parent has taken its status; the kernel tells it afterwards. */
+const STATUS_TRIES = 5;
+const STATUS_WAIT_MS = 4;
+
+export type ExitWatch = { end(): void };
+type Ended = (code: number | null, signal: SignalName | null) => void;
+type Watched = { readonly pid: number; readonly startTicks: number };
+
+/** Calls back once when the process has ended; code and signal are `null` where nobody can tell them. */
+export function watchExit(watched: Watched, ended: Ended): ExitWatch {
+  let release = () => {};
+  let isOver = false;
+  const tell: Ended = (code, signal) => {
+    if (isOver) return;
+    isOver = true;
+    release();
+    ended(code, signal);
+  };
+  void loadNative().then((native) => {
+    if (isOver) return;
+    release = native === null ? look(watched, tell) : watchPidfd(native, watched, tell);
+  });
+  return {
+    end: () => {
+      isOver = true;
+      release();
+    },
+  };
+}
+
+function watchPidfd(native: Native, watched: Watched, ended: Ended): () => void {
+  const fd = native.openPidfd(watched.pid);
+  if (fd < 0) return look(watched, ended);
+  const readable = whenReadable(fd, () => {
+    readable.pause();
+    void statusOf(native, fd, watched.pid).then((status) => ended(...decode(status)));
+  });
+  // It may have ended, and its pid be another's, before the descriptor was there.
+  if (!lives(watched)) setImmediate(() => ended(null, null));
+  return () => readable.close();
+}
+
+function look(watched: Watched, ended: Ended): () => void {
+  const timer = setInterval(() => {
+    if (!lives(watched)) ended(null, null);
+  }, LOOK_MS);
+  return () => clearInterval(timer);
+}
+
+function lives({ pid, startTicks }: Watched): boolean {
+  const stat = readStat(pid);
+  return stat !== null && stat.startTicks === startTicks && stat.state !== 'Z' && stat.state !== 'X';
+}
+
+async function statusOf(native: Native, fd: number, pid: number): Promise<number | null> {
+  for (let tries = 0; tries < STATUS_TRIES; tries++) {
+    const status = native.exitStatus(fd) ?? zombieStatus(pid);
+    if (status !== null) return status;
+    await new Promise((resolve) => setTimeout(resolve, STATUS_WAIT_MS));
+  }
+  return null;
+}
+
+/** Field 52 of proc_pid_stat(5), as long as its parent has not taken the status. */
+function zombieStatus(pid: number): number | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? Number(fields[49]) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** wait(2): the low 7 bits are the signal, the next byte is the code. */
+function decode(status: number | null): [number | null, SignalName | null] {
+  if (status === null) return [null, null];
+  const number = status & 0x7f;
+  if (number === 0) return [(status >> 8) & 0xff, null];
+  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
+  return [null, (name as SignalName | undefined) ?? null];
+}

@@ -1,0 +1,142 @@
+/** A run that this process has spawned: its exit, streams and channel are a child's. */
+import type { ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
+import { EXIT, GsupError } from '../core/error.ts';
+import type { Survivor } from '../core/record.ts';
+import type { SignalName } from '../core/signal.ts';
+import { makeCgroup } from './cgroup.ts';
+import { instanceEnvironment } from './environment.ts';
+import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import { type Command, resolveCommand } from './interpreter.ts';
+import { ProcessTree } from './process-tree.ts';
+import { readStat } from './processes.ts';
+import { applyNice, checkCwd, spawnFailure, startProcess } from './spawn.ts';
+
+export class LocalRun implements HostRun {
+  readonly #request: SpawnRequest;
+  #subprocess: ChildProcess | null = null;
+  #tree: ProcessTree | null = null;
+  #ended: Promise<unknown> = Promise.resolve();
+
+  constructor(request: SpawnRequest, listener: RunListener) {
+    this.#request = request;
+    this.#spawn(listener);
+  }
+
+  get pid(): number | null {
+    return this.#tree?.identity.pid ?? null;
+  }
+
+  get identity(): RunIdentity {
+    return this.#tree?.identity ?? { token: this.#request.token, pid: null, startTicks: 0 };
+  }
+
+  get isAlive(): boolean {
+    return this.#tree?.isAlive === true;
+  }
+
+  get tree(): ProcessTree | null {
+    return this.#tree;
+  }
+
+  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
+    this.#tree?.signal(signal, target);
+  }
+
+  forward(signal: SignalName): void {
+    this.#tree?.forward(signal);
+  }
+
+  sendShutdown(): void {
+    if (this.#subprocess?.connected) this.#subprocess.send('shutdown', () => {});
+    else if (this.isAlive) this.#tree?.signal('SIGTERM', 'leader');
+  }
+
+  async findSurvivors(): Promise<readonly Survivor[]> {
+    return (await this.#tree?.findSurvivors()) ?? [];
+  }
+
+  async signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
+    await this.#tree?.signalSurvivors(signal, skipGroup);
+  }
+
+  async killSurvivors(): Promise<void> {
+    await this.#tree?.killSurvivors();
+  }
+
+  async memory(): Promise<number> {
+    return (await this.#tree?.memory()) ?? 0;
+  }
+
+  async drained(): Promise<void> {
+    this.resume();
+    const { output } = this.#request.streams;
+    await (typeof output === 'string' ? this.#ended : output.drained());
+  }
+
+  resume(): void {
+    this.#subprocess?.stdout?.resume();
+    this.#subprocess?.stderr?.resume();
+  }
+
+  release(): void {
+    this.#tree?.release();
+    this.#subprocess?.stdout?.destroy();
+    this.#subprocess?.stderr?.destroy();
+    if (this.#subprocess?.connected) this.#subprocess.disconnect();
+  }
+
+  #spawn(listener: RunListener): void {
+    const { spec, of, environment, streams, token, linkPath } = this.#request;
+    let command: Command;
+    let subprocess: ChildProcess;
+    try {
+      const env = instanceEnvironment(spec, of.index, { token, linkPath }, environment);
+      checkCwd(spec.cwd);
+      command = resolveCommand(spec.program, spec.cwd, env['PATH']);
+      subprocess = startProcess(spec, command, env, streams);
+    } catch (error) {
+      if (!(error instanceof GsupError)) throw error;
+      const isFinal = error.exitStatus === EXIT.notFound || error.exitStatus === EXIT.notExecutable;
+      const reason = error.hint ? `${error.message}; ${error.hint}` : error.message;
+      listener.spawnFailed(reason, isFinal ? error.exitStatus : null);
+      return;
+    }
+    this.#subprocess = subprocess;
+    const { pid } = subprocess;
+    if (pid === undefined) {
+      subprocess.once('error', (error) => listener.spawnFailed(...spawnFailure(command.file, error)));
+      return;
+    }
+    // Of a process that runs, these are failed kills and sends: the exit tells all that is to be known.
+    subprocess.on('error', () => {});
+    this.#follow(subprocess, pid, listener);
+    listener.spawned(pid, [command.file, ...command.args].join(' '));
+  }
+
+  #follow(subprocess: ChildProcess, pid: number, listener: RunListener): void {
+    const { spec, streams, token } = this.#request;
+    // In kill mode leader nobody will ask for what else there is.
+    const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);
+    const identity = { token, pid, startTicks: readStat(pid)?.startTicks ?? 0 };
+    const tree = new ProcessTree(identity, !streams.isInTerminal, cgroup);
+    this.#tree = tree;
+    if (spec.nice !== null) applyNice(pid, spec.nice);
+    this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);
+    subprocess.once('exit', (code, signal) => {
+      tree.leaderEnded();
+      listener.exited(code, signal as SignalName | null);
+    });
+    subprocess.on('message', (message) => listener.message(message));
+  }
+
+  #read(stream: Readable | null, name: 'stdout' | 'stderr'): Promise<void> {
+    if (stream === null) return Promise.resolve();
+    const { streams } = this.#request;
+    stream.on('data', (chunk: Buffer) => {
+      if (!streams.onChunk(name, chunk)) stream.pause();
+    });
+    stream.on('error', () => {});
+    return new Promise((resolve) => stream.once('close', resolve));
+  }
+}

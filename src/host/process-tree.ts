@@ -1,0 +1,89 @@
+/** A run's leader and all that belongs to it: whom signals reach, what survives, what it weighs. */
+import type { Survivor } from '../core/record.ts';
+import type { SignalName } from '../core/signal.ts';
+import type { Cgroup } from './cgroup.ts';
+import type { RunIdentity } from './host.ts';
+import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
+import { forwardSignal, sendSignal } from './signal.ts';
+import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
+
+export class ProcessTree {
+  readonly identity: RunIdentity & { readonly pid: number };
+  /** Whether it has a process group and session of its own. */
+  readonly #hasGroup: boolean;
+  readonly #cgroup: Cgroup | null;
+  readonly #released = new AbortController();
+  #isAlive = true;
+  #isGroupKilled = false;
+  /** As they were when the leader was first signalled: afterwards they may have another parent. */
+  #descendants: readonly { readonly pid: number; readonly startTicks: number }[] = [];
+
+  constructor(identity: RunIdentity & { readonly pid: number }, hasGroup: boolean, cgroup: Cgroup | null) {
+    this.identity = identity;
+    this.#hasGroup = hasGroup;
+    this.#cgroup = cgroup;
+  }
+
+  get isAlive(): boolean {
+    return this.#isAlive;
+  }
+
+  /** The leader has ended: its pid may be another's from now on. */
+  leaderEnded(): void {
+    this.#isAlive = false;
+  }
+
+  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
+    const { pid } = this.identity;
+    if (signal !== null && this.#isAlive) {
+      this.#descendants = readDescendants(pid).map((one) => ({ pid: one, startTicks: readStat(one)?.startTicks ?? 0 }));
+    }
+    // A reaped leader's pid may be another's by now; its group's number can't, as long as the group has members.
+    if (target === 'group' && this.#hasGroup) {
+      sendSignal(-pid, signal);
+      if (signal === 'SIGKILL') this.#isGroupKilled = true;
+    } else if (this.#isAlive) sendSignal(pid, signal);
+  }
+
+  forward(signal: SignalName): void {
+    if (this.#isAlive) forwardSignal(this.identity.pid, signal);
+  }
+
+  findSurvivors(): Promise<readonly Survivor[]> {
+    return findSurvivors(() => this.belongings(), this.#released.signal);
+  }
+
+  signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
+    const wants = ({ isInGroup }: Survivor) => !(skipGroup && isInGroup);
+    return signalSurvivors(() => this.belongings(), signal, wants, this.#released.signal);
+  }
+
+  killSurvivors(): Promise<void> {
+    const killAll = () => this.#cgroup?.kill();
+    return killSurvivors(() => this.belongings(), killAll, this.#released.signal);
+  }
+
+  async memory(): Promise<number> {
+    if (!this.#isAlive) return 0;
+    const { memoryOf } = await import('./usage.ts');
+    const [found] = findProcesses([this.belongings()]);
+    return memoryOf([this.identity.pid, ...(found?.alive ?? []).map(({ pid }) => pid)]);
+  }
+
+  release(): void {
+    this.#released.abort();
+    this.#cgroup?.remove();
+  }
+
+  belongings(): Belongings {
+    const { pid, startTicks, token } = this.identity;
+    return {
+      leader: pid,
+      startTicks,
+      token,
+      hasGroup: this.#hasGroup,
+      isGroupKilled: this.#isGroupKilled,
+      known: [...this.#descendants.filter(isSame).map((one) => one.pid), ...(this.#cgroup?.pids() ?? [])],
+    };
+  }
+}
