@@ -40,7 +40,13 @@ const main = await build({
   plugins: [inFilesOfTheirOwn],
   supported: { 'dynamic-import': false },
 });
-const others = await build({ ...common, entryPoints: Object.fromEntries(lazy) });
+// Those have lazy parts of their own, in files beside them too.
+const others = await build({
+  ...common,
+  entryPoints: Object.fromEntries(lazy),
+  plugins: [inFilesOfTheirOwn],
+  supported: { 'dynamic-import': false },
+});
 
 const { jsonSchema } = load('src/config/json-schema.ts');
 writeFileSync('dist/supervisor.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`);

@@ -8,9 +8,11 @@ const LAYERS = {
   logs: ['core'],
   probes: ['core'],
   supervisor: ['core', 'host', 'logs', 'probes'],
-  view: ['core'],
+  api: ['core'],
+  view: ['core', 'api'],
+  daemon: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
   foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view'],
-  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'foreground'],
+  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
 };
 
 const overrides = Object.entries(LAYERS).map(([layer, allowed]) => {

@@ -4,10 +4,39 @@ import { EXIT, isGsupError } from '../core/error.ts';
 import { runCommand } from './commands/run.ts';
 import { VERSION } from './version.ts';
 
-const LAZY = {
+/** Each command's own file is loaded when it is wanted: V8 pays time and memory for every byte it parses. */
+const COMMANDS = {
+  start: async () => (await import('./commands/start.ts')).startCommand(),
+  stop: async () => (await import('./commands/control.ts')).stopCommand(),
+  restart: async () => (await import('./commands/control.ts')).restartCommand(),
+  delete: async () => (await import('./commands/control.ts')).deleteCommand(),
+  scale: async () => (await import('./commands/control.ts')).scaleCommand(),
+  signal: async () => (await import('./commands/control.ts')).signalCommand(),
+  apply: async () => (await import('./commands/apply.ts')).applyCommand(),
+  ls: async () => (await import('./commands/ls.ts')).lsCommand(),
+  show: async () => (await import('./commands/ls.ts')).showCommand(),
+  env: async () => (await import('./commands/ls.ts')).envCommand(),
+  logs: async () => (await import('./commands/logs.ts')).logsCommand(),
+  events: async () => (await import('./commands/logs.ts')).eventsCommand(),
   validate: async () => (await import('./commands/validate.ts')).validateCommand(),
   init: async () => (await import('./commands/init.ts')).initCommand(),
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  daemon: async () => (await import('./commands/daemon.ts')).daemonCommand(),
+  ping: async () => (await import('./commands/daemon.ts')).pingCommand(),
+  kill: async () => (await import('./commands/daemon.ts')).killCommand(),
+  update: async () => (await import('./commands/daemon.ts')).updateCommand(),
 } as const;
+type CommandName = keyof typeof COMMANDS;
+const ALIASES: Readonly<Record<string, CommandName>> = {
+  list: 'ls',
+  status: 'ls',
+  ps: 'ls',
+  describe: 'show',
+  info: 'show',
+  del: 'delete',
+  rm: 'delete',
+  sendSignal: 'signal',
+};
 
 /** Runs one command line (without node and script); resolves with the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -28,12 +57,14 @@ async function programFor(argv: readonly string[]): Promise<Command> {
     .showHelpAfterError('(gsup --help lists the commands)')
     .addHelpText(
       'after',
-      '\nExample:\n  gsup run app.js          supervise a script in the foreground\n  gsup run -c supervisor.yaml   the services of a file',
+      '\nExample:\n  gsup run app.js          supervise a script in the foreground\n  gsup start app.js        the same in the background, by the daemon\n  gsup ls                  what runs, and how it stands',
     );
-  const commands = [runCommand()];
-  const wanted = argv.find((word) => !word.startsWith('-'));
-  // Only `run` is in a hurry: the others are loaded when they are wanted, or shown by help.
-  if (wanted !== 'run') commands.push(await LAZY.validate(), await LAZY.init());
+  const wanted = argv.find((word) => !word.startsWith('-')) ?? '';
+  const known = Object.keys(COMMANDS).find((name): name is CommandName => name === (ALIASES[wanted] ?? wanted));
+  const others = known === undefined ? Object.values(COMMANDS) : [COMMANDS[known]];
+  const commands = known === undefined ? [runCommand()] : [];
+  // Only one that is not known, or help, needs all of them.
+  if (wanted !== 'run') for (const load of others) commands.push(await load());
   for (const command of commands) program.addCommand(strict(command));
   return strict(program);
 }

@@ -97,5 +97,12 @@ export type SupervisorEvent =
       readonly replaces: boolean;
     }
   | { readonly type: 'remove'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
-  | { readonly type: 'shutdown'; readonly at: number; readonly reason: string; readonly signal: SignalName | null }
+  | {
+      readonly type: 'shutdown';
+      readonly at: number;
+      readonly reason: string;
+      readonly signal: SignalName | null;
+      /** Everything counts as stopped by hand: a new supervisor starts none of it. Default false. */
+      readonly isByHand?: boolean;
+    }
   | { readonly type: 'force'; readonly at: number; readonly reason: string };

@@ -12,7 +12,12 @@ import { isDown } from './state.ts';
 /** Waves are planned and the first one begins. */
 export function beginShutdown(
   was: SupervisorState,
-  event: { readonly at: number; readonly reason: string; readonly signal: SignalName | null },
+  event: {
+    readonly at: number;
+    readonly reason: string;
+    readonly signal: SignalName | null;
+    readonly isByHand?: boolean;
+  },
   random: number,
 ): RootStep {
   if (was.shutdown || was.hasEnded) return [was, []];
@@ -27,7 +32,10 @@ export function beginShutdown(
   const totalMs = was.shutdownTimeoutMs ?? pathMs;
   const deadline = was.shutdownTimeoutMs === null ? null : at + was.shutdownTimeoutMs;
   const services = Object.fromEntries(
-    Object.entries(was.services).map(([name, service]) => [name, { ...service, waiting: null }]),
+    Object.entries(was.services).map(([name, service]) => {
+      const stoppedByHand = event.isByHand === true ? [...service.instances.keys()] : service.stoppedByHand;
+      return [name, { ...service, waiting: null, stoppedByHand }];
+    }),
   );
   const shutdown: Shutdown = { reason, signal, startedAt: at, deadline, waves, wave: -1, isForced: false };
   const told = record({

@@ -18,6 +18,8 @@ export class AdoptedRun implements HostRun {
     const found = foundIdentity(request, identity);
     this.#identity = found ?? identity;
     const { pid, startTicks, token } = this.#identity;
+    const { output } = request.streams;
+    if (typeof output !== 'string') output.read();
     // Without its leader a run may still have survivors; its group's number is the leader's pid.
     this.#tree = pid === null ? null : new ProcessTree({ pid, startTicks, token }, true, findCgroup(token));
     if (found === null) this.#tree?.leaderEnded();

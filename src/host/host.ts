@@ -35,6 +35,10 @@ export type OutputChannel = {
   open(): { readonly stdout: number; readonly stderr: number; close(): void };
   /** Resolves when everything that was written has been read and nobody can write any more. */
   drained(): Promise<void>;
+  /** Takes up reading what a run of before still writes. */
+  read(): void;
+  /** Where chunks go beside: to a check that waits for a line. */
+  listen(listener: ((stream: StreamName, chunk: Buffer) => void) | null): void;
   /** What a child's stdout and stderr are, for those who look for it. */
   readonly files: readonly string[];
 };

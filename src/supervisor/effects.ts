@@ -58,8 +58,8 @@ export class InstanceEffects {
 
   /** What the next supervisor recognises the present run by; `null` when there is none. */
   get identity(): RunIdentity | null {
-    if (this.#run !== null) return this.#run.identity;
-    return this.#prepared === null ? null : { token: this.#prepared.token, pid: null, startTicks: 0 };
+    if (this.#prepared !== null) return { token: this.#prepared.token, pid: null, startTicks: 0 };
+    return this.#run?.identity ?? null;
   }
 
   /** Gives the run that is about to be spawned its token, so that it can be kept before. */
@@ -205,6 +205,7 @@ export class InstanceEffects {
       this.#onLog?.(stream, chunk);
       return streams.onChunk(stream, chunk);
     };
+    if (typeof streams.output !== 'string') streams.output.listen((stream, chunk) => this.#onLog?.(stream, chunk));
     const environment = environmentOf(of.service);
     return { of, token, spec, environment, linkPath: link?.path ?? null, streams: { ...streams, onChunk } };
   }

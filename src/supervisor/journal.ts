@@ -12,6 +12,8 @@ export type Journal = {
 export type JournalOptions = {
   /** Of the file descriptor that lines go to; default 2. */
   readonly fd?: number;
+  /** In place of a descriptor: takes each line with its newline. */
+  readonly sink?: { write(line: string): unknown; close(): Promise<void> };
   /** Default `info`; `debug` shows ignored news too. */
   readonly level: string;
   /** A line for people, or `null` for a record they need not see; absent: NDJSON. */
@@ -19,8 +21,8 @@ export type JournalOptions = {
 };
 
 /** A journal on a file descriptor; a reader that goes away or a full disk never stops the supervisor. */
-export function openJournal({ fd = 2, level, format }: JournalOptions): Journal {
-  const writer = new Writer(fd);
+export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Journal {
+  const writer = sink ?? new Writer(fd);
   let now = 0;
   const logger = pino(
     { base: null, level, timestamp: () => `,"time":${now}` },

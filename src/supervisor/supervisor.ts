@@ -131,6 +131,11 @@ export class Supervisor {
     for (const instance of this.#instances.values()) if (instance.identity?.token === token) instance.hear(message);
   }
 
+  /** Whether a run with this token is there. */
+  knows(token: string): boolean {
+    return [...this.#instances.values()].some(({ identity }) => identity?.token === token);
+  }
+
   /** The identity of the present run, `null` when there is none. */
   identityOf(of: InstanceRef): RunIdentity | null {
     return this.#instances.get(instanceName(of.service, of.index))?.identity ?? null;

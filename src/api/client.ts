@@ -1,0 +1,123 @@
+/** The typed client of the control socket, on node:http: a function for each route of the table. */
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { EXIT, GsupError } from '../core/error.ts';
+import { type Home, socketPath } from './home.ts';
+import { type CallOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
+
+export type Client = {
+  readonly [K in RouteName]: (
+    input: CallOf<K>,
+    signal?: AbortSignal,
+  ) => Routes[K]['isStream'] extends true ? AsyncGenerator<ReplyOf<K>> : Promise<ReplyOf<K>>;
+};
+
+/** What a daemon answers when a call can't be obeyed. */
+export type Refusal = { readonly error: string; readonly exitStatus: number; readonly hint?: string };
+
+/** `onVersion` is told the version of the daemon with each answer. */
+export function createClient(home: Home, onVersion: (version: string) => void = () => {}): Client {
+  const entries = Object.keys(ROUTES).map((name) => {
+    const key = name as RouteName;
+    const { isStream } = ROUTES[key];
+    const send = (input: Record<string, unknown>, signal?: AbortSignal) =>
+      sendCall(home, key, input, onVersion, signal);
+    return [
+      key,
+      isStream
+        ? async function* (input: Record<string, unknown>, signal?: AbortSignal) {
+            yield* linesOf(await send(input, signal));
+          }
+        : async (input: Record<string, unknown>, signal?: AbortSignal) =>
+            JSON.parse(await textOf(await send(input, signal))),
+    ];
+  });
+  return Object.fromEntries(entries) as Client;
+}
+
+/** Whether a failed call means that no daemon is there. */
+export function isNobodyThere(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return code === 'ENOENT' || code === 'ECONNREFUSED';
+}
+
+async function sendCall(
+  home: Home,
+  name: RouteName,
+  input: Record<string, unknown>,
+  onVersion: (version: string) => void,
+  signal?: AbortSignal,
+): Promise<IncomingMessage> {
+  const { method, path } = ROUTES[name];
+  const filled = path.replace(/:(\w+)/g, (_, key: string) => encodeURIComponent(String(input[key])));
+  const query = method === 'GET' ? queryOf(input) : '';
+  const body = method === 'POST' ? JSON.stringify(input) : null;
+  const { path: socket, release } = socketPath(home.socket, home.folder);
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const call: ClientRequest = request(
+      {
+        socketPath: socket,
+        method,
+        path: `${filled}${query}`,
+        // The reader of a stream may be slow; nobody else waits for the socket.
+        agent: false,
+        headers: {
+          host: 'gsup',
+          'gsup-protocol': String(PROTOCOL),
+          ...(body === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+        },
+        ...(signal === undefined ? {} : { signal }),
+      },
+      resolve,
+    );
+    call.on('error', reject);
+    call.end(body ?? undefined);
+  }).finally(release);
+  const version = response.headers['gsup-version'];
+  if (typeof version === 'string') onVersion(version);
+  if (response.statusCode === 200) return response;
+  throw refusalOf(await textOf(response), response.statusCode ?? 0);
+}
+
+function queryOf(input: Record<string, unknown>): string {
+  const pairs = Object.entries(input).flatMap(([key, value]): [string, string][] =>
+    value === undefined ? [] : [[key, Array.isArray(value) ? value.join(',') : String(value)]],
+  );
+  return pairs.length === 0 ? '' : `?${new URLSearchParams(pairs)}`;
+}
+
+function refusalOf(text: string, status: number): GsupError {
+  let refusal: Partial<Refusal>;
+  try {
+    refusal = JSON.parse(text);
+  } catch {
+    refusal = {};
+  }
+  const { error = `the daemon answered with HTTP ${status}`, exitStatus = EXIT.failed, hint } = refusal;
+  return new GsupError(error, { exitStatus, ...(hint === undefined ? {} : { hint }) });
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  response.setEncoding('utf8');
+  let text = '';
+  for await (const part of response) text += part;
+  return text;
+}
+
+async function* linesOf(response: IncomingMessage): AsyncGenerator {
+  response.setEncoding('utf8');
+  let rest = '';
+  try {
+    for await (const part of response) {
+      const lines = (rest + part).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) if (line !== '') yield JSON.parse(line);
+    }
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ECONNRESET')) throw cause;
+    throw new GsupError('the daemon went away', {
+      exitStatus: EXIT.failed,
+      hint: 'the next command starts a new one',
+      cause,
+    });
+  }
+}

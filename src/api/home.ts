@@ -1,0 +1,105 @@
+/** The home of a daemon: where its socket, state, events and logs are, and whether it is safe to be used. */
+import { createHash } from 'node:crypto';
+import { chmodSync, closeSync, constants, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { EXIT, GsupError } from '../core/error.ts';
+
+/** sun_path of unix(7) has 108 bytes, the last of them NUL. */
+const LONGEST_SOCKET_PATH = 107;
+
+export type Home = {
+  readonly folder: string;
+  /** HTTP/1.1 and JSON. */
+  readonly socket: string;
+  readonly state: string;
+  readonly events: string;
+  readonly logs: string;
+  /** FIFOs that are the stdout and stderr of instances. */
+  readonly streams: string;
+  /** What commands had in their environment when they started services. */
+  readonly environments: string;
+  /** What a daemon in the background says when it can't begin, or crashes. */
+  readonly daemonLog: string;
+};
+
+/** The home that `GSUP_HOME` names, else `~/.gsup`. Nothing is created. */
+export function homeOf(environment: Readonly<Record<string, string | undefined>>): Home {
+  const folder = resolve(environment['GSUP_HOME'] || join(homedir(), '.gsup'));
+  return {
+    folder,
+    socket: join(folder, 'gsup.sock'),
+    state: join(folder, 'state.json'),
+    events: join(folder, 'events.ndjson'),
+    logs: join(folder, 'logs'),
+    streams: join(folder, 'streams'),
+    environments: join(folder, 'environments'),
+    daemonLog: join(folder, 'daemon.log'),
+  };
+}
+
+/** Whether the home is there; checks that it is ours alone. @throws {GsupError} when it is not safe to be used. */
+export function checkHome({ folder }: Home): boolean {
+  const stat = statOf(folder);
+  if (stat === null) return false;
+  if (!stat.isDirectory()) throw unsafe(folder, 'is no folder', 'set GSUP_HOME to another one');
+  const uid = process.getuid?.() ?? stat.uid;
+  if (stat.uid !== uid) {
+    throw unsafe(folder, `belongs to the user ${stat.uid}, not to ${uid}`, 'set GSUP_HOME to a folder of your own');
+  }
+  if ((stat.mode & 0o022) !== 0) {
+    const mode = (stat.mode & 0o777).toString(8);
+    throw unsafe(folder, `is writable by others (mode ${mode})`, `chmod 700 ${folder}`);
+  }
+  return true;
+}
+
+/** Creates what is missing, with mode 0700, and checks the rest. @throws {GsupError} when it can't be used. */
+export function prepareHome(home: Home): void {
+  try {
+    if (!checkHome(home)) mkdirSync(home.folder, { recursive: true, mode: 0o700 });
+    chmodSync(home.folder, 0o700);
+    for (const folder of [home.logs, home.streams, home.environments]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    }
+  } catch (cause) {
+    if (cause instanceof GsupError) throw cause;
+    const why = (cause as Error).message;
+    throw new GsupError(`cannot use the home ${home.folder}: ${why}`, {
+      exitStatus: EXIT.failed,
+      hint: 'set GSUP_HOME to a folder that you may write to',
+      cause,
+    });
+  }
+}
+
+/** A name for the home that fits anywhere: of its device and inode, so that every way to it leads to the same. */
+export function homeKey({ folder }: Home): string {
+  const { dev, ino } = statSync(folder);
+  return createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 16);
+}
+
+/** The abstract Unix socket that the daemon of a home holds: unix(7), its name begins with NUL and is in no file system. */
+export function lockName(home: Home): string {
+  return `\0gsup-${process.getuid?.() ?? 0}-${homeKey(home)}`;
+}
+
+/** A path that a socket can have: the file itself, or by way of its opened folder when it is too long. */
+export function socketPath(file: string, folder: string): { readonly path: string; release(): void } {
+  if (fitsSocket(file)) return { path: file, release: () => {} };
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  return { path: `/proc/self/fd/${fd}/${file.slice(folder.length + 1)}`, release: () => closeSync(fd) };
+}
+
+/** Whether a socket can have this path. */
+export function fitsSocket(path: string): boolean {
+  return Buffer.byteLength(path) <= LONGEST_SOCKET_PATH;
+}
+
+function statOf(path: string): Stats | null {
+  return statSync(path, { throwIfNoEntry: false }) ?? null;
+}
+
+function unsafe(folder: string, why: string, hint: string): GsupError {
+  return new GsupError(`cannot use the home ${folder}: it ${why}`, { exitStatus: EXIT.failed, hint });
+}

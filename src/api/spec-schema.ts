@@ -1,0 +1,90 @@
+/** The schema of a ServiceSpec as it comes over the control socket: full, nothing has a default. */
+import * as v from 'valibot';
+import { isServiceName } from '../core/name.ts';
+import type { ServiceSpec } from '../core/service.ts';
+import { parseSignal, type SignalName } from '../core/signal.ts';
+
+const ms = v.pipe(v.number(), v.finite(), v.minValue(0), v.maxValue(2_147_483_647));
+const argv = v.pipe(
+  v.array(v.string()),
+  v.check((words) => words.length > 0, 'expected at least one word'),
+  v.transform((words): readonly [string, ...string[]] => [words[0] ?? '', ...words.slice(1)]),
+);
+const signal = v.pipe(
+  v.string(),
+  v.check((text) => parseSignal(text) === text, 'expected a signal like SIGTERM'),
+  v.transform((text) => text as SignalName),
+);
+
+const program = v.variant('kind', [
+  v.object({ kind: v.literal('command'), argv }),
+  v.object({ kind: v.literal('shell'), line: v.string() }),
+  v.object({
+    kind: v.literal('script'),
+    script: v.string(),
+    args: v.array(v.string()),
+    interpreter: v.nullable(v.string()),
+    interpreterArgs: v.array(v.string()),
+  }),
+]);
+
+const check = v.variant('kind', [
+  v.object({ kind: v.literal('http'), url: v.string() }),
+  v.object({ kind: v.literal('tcp'), host: v.string(), port: v.number() }),
+  v.object({ kind: v.literal('exec'), argv }),
+  v.object({
+    kind: v.literal('log'),
+    pattern: v.pipe(v.string(), v.check(isPattern, 'expected a regular expression')),
+  }),
+  v.object({ kind: v.literal('message') }),
+]);
+
+export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
+  name: v.pipe(v.string(), v.check(isServiceName, 'expected the name of a service')),
+  program,
+  cwd: v.string(),
+  env: v.record(v.string(), v.string()),
+  envFiles: v.array(v.string()),
+  inheritEnv: v.boolean(),
+  instances: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
+  dependsOn: v.record(v.string(), v.picklist(['started', 'ready', 'completed'])),
+  ready: v.nullable(v.object({ check, intervalMs: ms, timeoutMs: ms })),
+  restart: v.object({
+    policy: v.picklist(['always', 'on-failure', 'never']),
+    minDelayMs: ms,
+    maxDelayMs: ms,
+    limit: v.number(),
+    windowMs: ms,
+    successExitCodes: v.array(v.number()),
+  }),
+  stop: v.object({
+    signal: v.nullable(signal),
+    graceMs: ms,
+    killMode: v.picklist(['mixed', 'group', 'leader']),
+    drainDelayMs: ms,
+    preStop: v.nullable(v.object({ argv, timeoutMs: ms })),
+    message: v.boolean(),
+  }),
+  critical: v.boolean(),
+  memoryLimitBytes: v.nullable(v.number()),
+  logs: v.object({
+    format: v.picklist(['cri', 'raw', 'json']),
+    maxSizeBytes: v.number(),
+    maxFiles: v.pipe(v.number(), v.minValue(1)),
+    maxAgeMs: v.nullable(ms),
+    compress: v.boolean(),
+  }),
+  user: v.nullable(v.string()),
+  group: v.nullable(v.string()),
+  umask: v.nullable(v.number()),
+  nice: v.nullable(v.number()),
+}) as unknown as v.GenericSchema<ServiceSpec, ServiceSpec>;
+
+function isPattern(text: string): boolean {
+  try {
+    new RegExp(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,111 @@
+/** What the control socket tells: instances, services, records, results. Lengths in ms, moments in epoch ms. */
+import type { InstanceName } from '../core/name.ts';
+import type { PhaseRecord, Verdict } from '../core/record.ts';
+import type { LogPolicy, ServiceSpec } from '../core/service.ts';
+import type { LastExit, StateName } from '../core/state.ts';
+
+/** One row of `gsup ls --json`. */
+export type InstanceView = {
+  readonly service: string;
+  readonly instance: InstanceName;
+  readonly index: number;
+  /** GSUP_ID of the present run. */
+  readonly id: string | null;
+  readonly pid: number | null;
+  readonly state: StateName;
+  readonly ready: boolean;
+  readonly restarts: number;
+  /** Since the present run began. */
+  readonly uptimeMs: number | null;
+  /** Of one processor, over the time since somebody looked last; of the whole tree. */
+  readonly cpuPercent: number | null;
+  /** Resident, of the whole tree. */
+  readonly memoryBytes: number | null;
+  readonly lastExit: LastExit | null;
+  /** While stopping: the rung. */
+  readonly phase: string | null;
+  /** While stopping: when SIGKILL comes. */
+  readonly deadline: number | null;
+  /** Why it failed, or is tried again. */
+  readonly reason: string | null;
+  /** In backoff: when the next try comes, and the how many-th it is. */
+  readonly nextTryAt: number | null;
+  readonly attempt: number | null;
+  /** Asked to start and waiting for these services. */
+  readonly waitingFor: readonly string[];
+  readonly hasCheck: boolean;
+};
+
+/** What `gsup show` tells of a service; values of secret variables are masked. */
+export type ServiceView = {
+  readonly service: string;
+  readonly spec: ServiceSpec;
+  readonly instances: readonly InstanceView[];
+  readonly dependents: readonly string[];
+  readonly logFiles: readonly string[];
+  readonly logFormat: LogPolicy['format'];
+};
+
+export type PingReply = {
+  readonly version: string;
+  readonly protocol: number;
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly home: string;
+  readonly services: number;
+  readonly instances: number;
+  /** Whether exits of adopted instances come by event, and no byte of a log can be lost with the daemon. */
+  readonly native: boolean;
+};
+
+/** A record with its moment, as it goes over the wire and into events.ndjson. */
+export type Told = PhaseRecord & { readonly at: number };
+
+/** What an apply will do, or has done, to one service. */
+export type Change = {
+  readonly service: string;
+  readonly action: 'add' | 'replace' | 'update' | 'scale' | 'remove' | 'start' | 'none';
+  /** The keys that differ, or the counts. */
+  readonly what: string;
+};
+
+/** How one instance came out of an operation. */
+export type Outcome = {
+  readonly instance: InstanceName;
+  readonly isOk: boolean;
+  /** `ready after 1.2s`, `stopped cleanly`, `exit 1 after 40ms; tried again in 250ms`. */
+  readonly message: string;
+  readonly verdict: Verdict | null;
+  /** The end of what it wrote to stderr, when it failed. */
+  readonly stderr: readonly string[];
+};
+
+/** One line of the stream that an operation answers with; `result` comes last. */
+export type OperationLine =
+  | { readonly type: 'record'; readonly record: Told }
+  | { readonly type: 'plan'; readonly changes: readonly Change[] }
+  | {
+      readonly type: 'result';
+      readonly exitStatus: number;
+      readonly outcomes: readonly Outcome[];
+      /** What went wrong before anything was done. */
+      readonly error: string | null;
+      readonly hint: string | null;
+    };
+
+/** One line of `gsup logs`. */
+export type LogEntry = {
+  readonly instance: InstanceName;
+  /** `null`: the format has no time. */
+  readonly at: number | null;
+  readonly stream: 'stdout' | 'stderr' | null;
+  readonly line: string;
+};
+
+/** `gsup env`: what the next start would get; values of secret variables are masked. */
+export type EnvironmentView = {
+  readonly service: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** What `--update-env` with the caller's environment would change; `null`: not asked. */
+  readonly diff: readonly { readonly name: string; readonly from: string | null; readonly to: string | null }[] | null;
+};

@@ -1,0 +1,45 @@
+/** `gsup apply`: makes the daemon's services match a file. */
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { specFromFile } from '../config-file.ts';
+import { connect } from '../connect.ts';
+import { ownEnvironment } from '../environment.ts';
+import { follow } from '../operation.ts';
+
+type Flags = { config: string; dryRun?: boolean; json?: boolean };
+
+export function applyCommand(): Command {
+  return new Command('apply')
+    .summary("make the daemon's services match a file: add, change, remove")
+    .description(
+      'Makes the services of the daemon match FILE: what is missing is added and started, what differs is changed (restarted only when the process itself is concerned), what the file does not have is stopped and removed.',
+    )
+    .requiredOption('-c, --config <file>', 'a supervisor.yaml')
+    .option('--dry-run', 'print the plan and do nothing')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  gsup apply -c supervisor.yaml --dry-run')
+    .action(apply);
+}
+
+async function apply({ config, dryRun = false, json = false }: Flags): Promise<void> {
+  const { services, shutdownTimeoutMs } = await specFromFile(config, []);
+  const { client } = await connect();
+  const input = {
+    services: [...services],
+    environment: ownEnvironment(),
+    isWhole: true,
+    isDryRun: dryRun,
+    shutdownTimeoutMs,
+  };
+  if (dryRun && json) {
+    for await (const line of client.apply({ ...input, file: resolve(config) })) {
+      if (line.type === 'plan') process.stdout.write(`${JSON.stringify(line.changes, null, 2)}\n`);
+    }
+    return;
+  }
+  process.exitCode = await follow(client.apply({ ...input, file: resolve(config) }), {
+    what: `the apply of ${config}`,
+    isJson: json,
+    showsPlan: true,
+  });
+}

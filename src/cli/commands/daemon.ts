@@ -1,0 +1,182 @@
+/** `gsup daemon`, `ping`, `kill`, `update`: the daemon itself. */
+import { readFileSync, writeSync } from 'node:fs';
+import { connect as connectTo } from 'node:net';
+import { resolve } from 'node:path';
+import { Command, Option } from 'commander';
+import { type Home, homeOf, lockName } from '../../api/home.ts';
+import { formatDuration } from '../../core/duration.ts';
+import { EXIT, GsupError } from '../../core/error.ts';
+import { runDaemon } from '../../daemon/main.ts';
+import { openJournal } from '../../supervisor/journal.ts';
+import { recordLine } from '../../view/record.ts';
+import { specFromFile } from '../config-file.ts';
+import { type Connection, connect, connectIfRunning, pingOnce, startDaemon } from '../connect.ts';
+import { ownEnvironment } from '../environment.ts';
+import { follow } from '../operation.ts';
+import { allowsColour } from '../terminal.ts';
+import { VERSION } from '../version.ts';
+
+type Flags = { json?: boolean };
+
+/** A daemon that was asked to end has so long, without the stops of its services. */
+const END_WAIT_MS = 10_000;
+/** Where a daemon in the background tells the command that started it that it answers. */
+const READY_FD = 3;
+
+export function daemonCommand(): Command {
+  return new Command('daemon')
+    .summary('run the daemon in the foreground')
+    .description(
+      'Runs the daemon in the foreground, for systemd or a container. SIGTERM stops every service and ends it; SIGHUP reads its file again; SIGUSR2 reopens logs.',
+    )
+    .option('-c, --config <file>', 'services to be applied when it begins')
+    .addOption(new Option('--log-format <format>', 'records on stderr').choices(['pretty', 'json']))
+    .addOption(new Option('--background').hideHelp())
+    .addHelpText('after', '\nExample:\n  gsup daemon -c /etc/gsup/supervisor.yaml')
+    .action(daemon);
+}
+
+export function pingCommand(): Command {
+  return new Command('ping')
+    .summary('ask whether the daemon answers')
+    .description('Asks whether the daemon answers; starts none. Exit status 3 when there is none.')
+    .option('--json', 'its answer as JSON')
+    .addHelpText('after', '\nExample:\n  gsup ping && echo it runs')
+    .action(ping);
+}
+
+export function killCommand(): Command {
+  return new Command('kill')
+    .summary('stop every service and the daemon')
+    .description(
+      'Stops every service by its ladder, in waves, and ends the daemon. They stay stopped until they are started.',
+    )
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  gsup kill')
+    .action(kill);
+}
+
+export function updateCommand(): Command {
+  return new Command('update')
+    .summary('replace the daemon, leave the services running')
+    .description(
+      'Ends the daemon without its services and starts this version of it, which takes them up: no restart, no lost line.',
+    )
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', '\nExample:\n  npm install -g gsup && gsup update')
+    .action(update);
+}
+
+async function daemon(flags: { config?: string; logFormat?: string; background?: boolean }): Promise<void> {
+  const isBackground = flags.background === true;
+  const isPretty = flags.logFormat === undefined ? process.stderr.isTTY === true : flags.logFormat === 'pretty';
+  const colour = allowsColour(process.stderr);
+  const level = process.env['GSUP_LOG'] ?? 'info';
+  const journal = openJournal(
+    isPretty ? { level, format: (record, at) => recordLine(record, at, { colour }) } : { level },
+  );
+  const home = homeOf(process.env);
+  process.env['GSUP_HOME'] = home.folder;
+  const status = await runDaemon({
+    home,
+    version: VERSION,
+    isBackground,
+    onRecord: (record, at) => {
+      if (!isBackground) journal.write(record, at);
+    },
+    readFile: async (file) => (await specFromFile(file, [])).services,
+    file: flags.config === undefined ? null : resolve(flags.config),
+    environment: ownEnvironment(),
+    onReady: () => {
+      if (isBackground) writeSync(READY_FD, 'ready\n');
+    },
+  });
+  await journal.close();
+  process.exitCode = status;
+}
+
+async function ping({ json }: Flags): Promise<void> {
+  const { client } = await running('ping');
+  const began = performance.now();
+  const reply = await client.ping({});
+  const took = Math.round((performance.now() - began) * 10) / 10;
+  if (json === true) process.stdout.write(`${JSON.stringify(reply, null, 2)}\n`);
+  else {
+    const { version, pid, home, instances, services, startedAt } = reply;
+    const counts = `${services} ${services === 1 ? 'service' : 'services'}, ${instances} ${instances === 1 ? 'instance' : 'instances'}`;
+    const age = formatDuration(Date.now() - startedAt);
+    process.stdout.write(`pong in ${took}ms: gsup ${version}, pid ${pid}, up ${age}, ${counts}, home ${home}\n`);
+  }
+}
+
+async function kill({ json }: Flags): Promise<void> {
+  const home = homeOf(process.env);
+  const connection = (await connectIfRunning()) ?? (leftRunning(home) ? await connect() : null);
+  if (connection === null) {
+    if (json === true)
+      process.stdout.write(
+        `${JSON.stringify({ type: 'result', exitStatus: 0, outcomes: [], error: null, hint: null }, null, 2)}\n`,
+      );
+    else process.stderr.write('no daemon runs\n');
+    return;
+  }
+  const gone = whenGone(home);
+  process.exitCode = await follow(connection.client.kill({}), { what: 'the end of everything', isJson: json === true });
+  await gone;
+  if (json !== true) process.stderr.write('the daemon has ended\n');
+}
+
+async function update({ json }: Flags): Promise<void> {
+  const { client, home } = await running('update');
+  const before = await client.ping({});
+  const gone = whenGone(home);
+  await client.retire({});
+  await gone;
+  await startDaemon(home);
+  const after = await pingOnce(client);
+  if (after === null)
+    throw new GsupError('the new daemon does not answer', { exitStatus: EXIT.failed, hint: 'look at "gsup doctor"' });
+  if (json === true) process.stdout.write(`${JSON.stringify({ before, after }, null, 2)}\n`);
+  else {
+    const what = `${before.version} (pid ${before.pid}) → ${after.version} (pid ${after.pid})`;
+    process.stderr.write(
+      `daemon ${what}; ${after.instances} ${after.instances === 1 ? 'instance' : 'instances'} kept\n`,
+    );
+  }
+}
+
+async function running(what: string): Promise<Connection> {
+  const connection = await connectIfRunning();
+  if (connection !== null) return connection;
+  const home = homeOf(process.env).folder;
+  throw new GsupError(`nothing to ${what}: no daemon runs for ${home}`, {
+    exitStatus: EXIT.notRunning,
+    hint: '"gsup start" and "gsup ls" start one',
+  });
+}
+
+/** Whether a daemon that was killed has left services that may run. */
+function leftRunning({ state }: Home): boolean {
+  try {
+    const { runs } = JSON.parse(readFileSync(state, 'utf8'));
+    return Object.keys(runs).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves when the process that holds the lock of the home is gone. */
+function whenGone(home: Home): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connectTo(lockName(home));
+    let timer: NodeJS.Timeout | undefined;
+    socket.on('data', () => {});
+    socket.on('error', () => resolve());
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    timer = setTimeout(() => socket.destroy(), END_WAIT_MS * 60);
+    timer.unref();
+  });
+}

@@ -1,0 +1,162 @@
+/** `gsup doctor`: looks at what gsup needs, and says how to mend what is wrong. */
+import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { checkHome, type Home, homeOf } from '../../api/home.ts';
+import { EXIT, isGsupError } from '../../core/error.ts';
+import { formatSize } from '../../core/size.ts';
+import { paint } from '../../view/colour.ts';
+import { connectIfRunning } from '../connect.ts';
+import { allowsColour } from '../terminal.ts';
+import { VERSION } from '../version.ts';
+
+/** `ok`: as it should be; `warn`: works, and may not always; `bad`: does not work. */
+type Finding = {
+  readonly check: string;
+  readonly status: 'ok' | 'warn' | 'bad';
+  readonly message: string;
+  readonly fix?: string;
+};
+
+const LEAST_FREE_BYTES = 100 * 1024 ** 2;
+const OLDEST_NODE = [20, 19] as const;
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .summary('look at what gsup needs, and say how to mend it')
+    .description('Looks at home, rights, daemon, Node, disk and processes. Exit status 1 when something does not work.')
+    .option('--json', 'the findings as JSON')
+    .addHelpText('after', '\nExample:\n  gsup doctor')
+    .action(doctor);
+}
+
+async function doctor({ json }: { json?: boolean }): Promise<void> {
+  const home = homeOf(process.env);
+  const findings = [
+    homeFinding(home),
+    await daemonFinding(),
+    nodeFinding(),
+    nativeFinding(),
+    diskFinding(home),
+    stateFinding(home),
+    zombieFinding(),
+    rightsFinding(),
+  ];
+  if (json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+  else {
+    const colour = allowsColour(process.stdout);
+    for (const { check, status, message, fix } of findings) {
+      const sign = {
+        ok: paint('✓', 'green', colour),
+        warn: paint('!', 'yellow', colour),
+        bad: paint('✗', 'red', colour),
+      }[status];
+      process.stdout.write(`${sign} ${check.padEnd(8)} ${message}\n`);
+      if (fix !== undefined) process.stdout.write(`           ${fix}\n`);
+    }
+  }
+  if (findings.some(({ status }) => status === 'bad')) process.exitCode = EXIT.failed;
+}
+
+function homeFinding(home: Home): Finding {
+  const check = 'home';
+  try {
+    if (!checkHome(home))
+      return { check, status: 'ok', message: `${home.folder} is not there yet; the first start makes it` };
+    return { check, status: 'ok', message: `${home.folder} is ours alone` };
+  } catch (error) {
+    if (!isGsupError(error)) throw error;
+    return { check, status: 'bad', message: error.message, ...(error.hint === undefined ? {} : { fix: error.hint }) };
+  }
+}
+
+async function daemonFinding(): Promise<Finding> {
+  const check = 'daemon';
+  try {
+    const connection = await connectIfRunning();
+    if (connection === null)
+      return { check, status: 'ok', message: 'none runs; the first command that needs one starts it' };
+    const { version, pid, services } = await connection.client.ping({});
+    const message = `version ${version} answers as ${pid}, with ${services} ${services === 1 ? 'service' : 'services'}`;
+    if (version === VERSION) return { check, status: 'ok', message };
+    return { check, status: 'warn', message: `${message}; this command is ${VERSION}`, fix: 'gsup update' };
+  } catch (error) {
+    return { check, status: 'bad', message: (error as Error).message, fix: 'gsup update, or end it and start anew' };
+  }
+}
+
+function nodeFinding(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const isOld = major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]);
+  const message = `Node ${process.versions.node} at ${process.execPath}`;
+  return isOld
+    ? { check: 'node', status: 'bad', message, fix: `install Node ${OLDEST_NODE.join('.')} or newer` }
+    : { check: 'node', status: 'ok', message };
+}
+
+function nativeFinding(): Finding {
+  const check = 'native';
+  try {
+    createRequire(process.argv[1] ?? '/').resolve('koffi');
+    return { check, status: 'ok', message: 'koffi is there: ends of adopted services come as events' };
+  } catch {
+    const message = 'koffi is missing: after a crash of the daemon, ends of services are seen only by looking';
+    return { check, status: 'warn', message, fix: 'npm install -g koffi, or install gsup without --omit=optional' };
+  }
+}
+
+function diskFinding({ folder }: Home): Finding {
+  const check = 'disk';
+  const place = existsSync(folder) ? folder : '/';
+  const { bavail, bsize, files, ffree } = statfsSync(place);
+  const free = bavail * bsize;
+  const message = `${formatSize(free)} free at ${place}`;
+  if (files > 0 && ffree === 0)
+    return { check, status: 'bad', message: `no inodes left at ${place}`, fix: 'remove files' };
+  if (free >= LEAST_FREE_BYTES) return { check, status: 'ok', message };
+  return {
+    check,
+    status: free === 0 ? 'bad' : 'warn',
+    message,
+    fix: 'make room: without it logs are dropped and counted',
+  };
+}
+
+function stateFinding({ folder }: Home): Finding {
+  const check = 'state';
+  const broken = existsSync(folder) ? readdirSync(folder).filter((name) => name.includes('.broken-')) : [];
+  if (broken.length === 0) return { check, status: 'ok', message: 'no broken state was put aside' };
+  return {
+    check,
+    status: 'warn',
+    message: `${broken.join(', ')} in ${folder}: was broken and put aside`,
+    fix: 'look at it, then remove it',
+  };
+}
+
+/** A zombie has ended and waits for its parent to take its status. */
+function zombieFinding(): Finding {
+  const zombies = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry) && isZombie(entry));
+  if (zombies.length === 0) return { check: 'zombies', status: 'ok', message: 'none' };
+  const message = `${zombies.length} (${zombies.slice(0, 5).join(', ')}): their parents do not wait for them`;
+  return { check: 'zombies', status: 'warn', message, fix: 'in a container: run an init as PID 1 (docker run --init)' };
+}
+
+function isZombie(pid: string): boolean {
+  try {
+    return /^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+function rightsFinding(): Finding {
+  const check = 'rights';
+  if (process.getuid?.() !== 0) return { check, status: 'ok', message: `runs as the user ${process.getuid?.()}` };
+  return {
+    check,
+    status: 'warn',
+    message: 'runs as root, and so do services that name no other user',
+    fix: 'name one for each: "user: www-data"',
+  };
+}

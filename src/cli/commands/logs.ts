@@ -1,0 +1,130 @@
+/** `gsup logs` and `gsup events`: what services wrote, and what gsup did with them. */
+import { Command } from 'commander';
+import { parseDuration } from '../../core/duration.ts';
+import { usageError } from '../../core/error.ts';
+import { paint, serviceColour } from '../../view/colour.ts';
+import { recordLine } from '../../view/record.ts';
+import { connect } from '../connect.ts';
+import { allowsColour } from '../terminal.ts';
+
+type LogFlags = {
+  follow?: boolean;
+  lines?: string;
+  since?: string;
+  until?: string;
+  grep?: string;
+  stderr?: boolean;
+  json?: boolean;
+  raw?: boolean;
+  timestamps?: boolean;
+};
+
+export function logsCommand(): Command {
+  return new Command('logs')
+    .summary('what services wrote')
+    .description(
+      'Prints the last lines of services (default: of all), over rotated files too; with -f those that come.',
+    )
+    .argument('[name...]', 'services or instances')
+    .option('-f, --follow', 'go on with what comes')
+    .option('-n, --lines <n>', 'the last N lines of each instance (15)')
+    .option('--since <when>', 'from a time on: 10m, 2026-11-20, 2026-11-20T12:00:00Z')
+    .option('--until <when>', 'up to a time')
+    .option('--grep <regex>', 'only lines that match')
+    .option('--stderr', 'only what was written to stderr')
+    .option('-t, --timestamps', 'the time before each line')
+    .option('--raw', 'the lines alone, without names')
+    .option('--json', 'NDJSON: instance, at, stream, line')
+    .addHelpText('after', '\nExamples:\n  gsup logs api -f --grep timeout\n  gsup logs --since 10m --stderr')
+    .action(logs);
+}
+
+export function eventsCommand(): Command {
+  return new Command('events')
+    .summary('what gsup did: every phase of every instance')
+    .description('Prints the last records of the journal (default: 50); with -f those that come.')
+    .argument('[name...]', 'services or instances')
+    .option('-f, --follow', 'go on with what comes')
+    .option('-n, --lines <n>', 'the last N records')
+    .option('--since <when>', 'from a time on: 10m, 2026-11-20')
+    .option('--service <name>', 'only of this service')
+    .option('--json', 'NDJSON')
+    .addHelpText('after', '\nExample:\n  gsup events api -f')
+    .action(events);
+}
+
+async function logs(names: string[], flags: LogFlags): Promise<void> {
+  const { client } = await connect();
+  const query = {
+    ...(names.length === 0 ? {} : { names: names.join(',') }),
+    ...countOf(flags.lines),
+    ...timeOf('since', flags.since),
+    ...timeOf('until', flags.until),
+    ...(flags.grep === undefined ? {} : { grep: flags.grep }),
+    stderr: String(flags.stderr === true),
+    follow: String(flags.follow === true),
+  };
+  const colour = allowsColour(process.stdout);
+  const known: string[] = [];
+  await printed(async function* () {
+    for await (const entry of client.logs(query)) {
+      const { instance, at, stream, line } = entry;
+      const service = instance.slice(0, instance.lastIndexOf(':'));
+      if (!known.includes(service)) known.push(service);
+      const name =
+        flags.raw === true ? '' : `${paint(`${instance} |`, serviceColour(known.indexOf(service)), colour)} `;
+      const time = flags.timestamps === true && at !== null ? `${new Date(at).toISOString()} ` : '';
+      const text = stream === 'stderr' && flags.stderr !== true && colour ? paint(line, 'yellow', true) : line;
+      yield flags.json === true ? JSON.stringify(entry) : `${name}${time}${text}`;
+    }
+  });
+}
+
+async function events(names: string[], flags: LogFlags & { service?: string }): Promise<void> {
+  const { client } = await connect();
+  const wanted = [...names, ...(flags.service === undefined ? [] : [flags.service])];
+  const query = {
+    ...(wanted.length === 0 ? {} : { names: wanted.join(',') }),
+    ...countOf(flags.lines),
+    ...timeOf('since', flags.since),
+    follow: String(flags.follow === true),
+  };
+  const colour = allowsColour(process.stdout);
+  await printed(async function* () {
+    for await (const record of client.events(query)) {
+      const line = flags.json === true ? JSON.stringify(record) : recordLine(record, record.at, { colour });
+      if (line !== null) yield line;
+    }
+  });
+}
+
+/** Lines to stdout, no faster than they are read; a reader that goes away ends it without a word. */
+async function printed(lines: () => AsyncGenerator<string>): Promise<void> {
+  let isGone = false;
+  process.stdout.on('error', () => {
+    isGone = true;
+    process.exit(0);
+  });
+  for await (const line of lines()) {
+    if (isGone) return;
+    if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+  }
+}
+
+function countOf(text: string | undefined): { lines?: string } {
+  if (text === undefined) return {};
+  if (!/^\d{1,9}$/.test(text)) throw usageError(`--lines "${text}" is no number`);
+  return { lines: text };
+}
+
+/** A length before now (`10m`), or a moment (ISO 8601), as epoch ms. */
+function timeOf<K extends 'since' | 'until'>(option: K, text: string | undefined): { [P in K]?: string } {
+  if (text === undefined) return {};
+  const ms = /^\d+$/.test(text) ? null : parseDuration(text);
+  const at = ms === null ? Date.parse(text) : Date.now() - ms;
+  if (Number.isNaN(at))
+    throw usageError(`--${option} "${text}" is no time`, 'expected 10m, 2026-11-20 or 2026-11-20T12:00:00Z');
+  const found: { [P in K]?: string } = {};
+  found[option] = String(at);
+  return found;
+}

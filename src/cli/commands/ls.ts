@@ -1,0 +1,98 @@
+/** `gsup ls`, `show`, `env`: what there is, and how it stands. */
+import { Command } from 'commander';
+import { EXIT, GsupError } from '../../core/error.ts';
+import { nearest } from '../../core/name.ts';
+import { instancesTable } from '../../view/instances.ts';
+import { environmentText, showText } from '../../view/service.ts';
+import { connect } from '../connect.ts';
+import { ownEnvironment } from '../environment.ts';
+import { allowsColour, terminalWidth } from '../terminal.ts';
+
+type Flags = { json?: boolean; wide?: boolean; diff?: boolean };
+
+export function lsCommand(): Command {
+  return new Command('ls')
+    .alias('list')
+    .alias('status')
+    .alias('ps')
+    .summary('list instances and their state')
+    .description('Lists the instances of all services, or of those named, with state, restarts, CPU and memory.')
+    .argument('[name...]', 'services or instances')
+    .option('-w, --wide', 'more columns: uptime, last exit, id')
+    .option('--json', 'an array, one object an instance')
+    .addHelpText('after', '\nExample:\n  gsup ls --json')
+    .action(ls);
+}
+
+export function showCommand(): Command {
+  return new Command('show')
+    .alias('describe')
+    .alias('info')
+    .summary('everything about one service')
+    .description(
+      'Tells what a service is, how its instances stand and where its logs are. Values of secrets are masked.',
+    )
+    .argument('<name>', 'a service, or an instance like api:1')
+    .option('--json', 'the same as JSON')
+    .addHelpText('after', '\nExample:\n  gsup show api')
+    .action(async (name: string, { json }: Flags) => {
+      const { client } = await connect();
+      const view = await client.show({ name });
+      const options = { now: Date.now(), width: terminalWidth(process.stdout), colour: allowsColour(process.stdout) };
+      process.stdout.write(json === true ? `${JSON.stringify(view, null, 2)}\n` : `${showText(view, options)}\n`);
+    });
+}
+
+export function envCommand(): Command {
+  return new Command('env')
+    .summary('the environment that a service gets')
+    .description('Prints the environment that NAME gets at its next start. Values of secrets are masked.')
+    .argument('<name>', 'a service, or an instance like api:1')
+    .option('--diff', "what --update-env with this shell's environment would change")
+    .option('--json', 'as JSON')
+    .addHelpText('after', '\nExample:\n  gsup env api --diff')
+    .action(async (name: string, { json, diff }: Flags) => {
+      const { client } = await connect();
+      const view = await client.environment({ name, ...(diff === true ? { compareWith: ownEnvironment() } : {}) });
+      const data = diff === true ? view.diff : view.environment;
+      const text = json === true ? JSON.stringify(data, null, 2) : environmentText(view, allowsColour(process.stdout));
+      if (text !== '') process.stdout.write(`${text}\n`);
+      else if (diff === true) process.stderr.write('nothing would change\n');
+    });
+}
+
+async function ls(names: readonly string[], { json, wide }: Flags): Promise<void> {
+  const { client } = await connect();
+  const all = await client.list({ usage: 'true' });
+  const views =
+    names.length === 0
+      ? all
+      : all.filter(
+          ({ service, instance }) => names.includes(service) || names.includes(instance) || names.includes('all'),
+        );
+  const missing = names.find(
+    (name) => name !== 'all' && !all.some(({ service, instance }) => service === name || instance === name),
+  );
+  if (missing !== undefined) {
+    const near = nearest(
+      missing,
+      all.map(({ service }) => service),
+    );
+    throw new GsupError(`no service ${missing}`, {
+      exitStatus: EXIT.noSuchService,
+      hint: near === null ? '"gsup ls" lists all' : `did you mean ${near}?`,
+    });
+  }
+  if (json === true) {
+    process.stdout.write(`${JSON.stringify(views, null, 2)}\n`);
+    return;
+  }
+  const options = {
+    now: Date.now(),
+    width: process.stdout.isTTY ? (process.stdout.columns ?? 80) : 80,
+    colour: allowsColour(process.stdout),
+  };
+  const text = instancesTable(views, { ...options, isWide: wide === true });
+  if (views.length === 0) process.stderr.write(`${text}\n`);
+  else process.stdout.write(`${text}\n`);
+}

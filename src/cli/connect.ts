@@ -1,0 +1,113 @@
+/** The way to the daemon of the home: it is started when none answers and one is needed. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { type Client, createClient, isNobodyThere } from '../api/client.ts';
+import { checkHome, type Home, homeOf, prepareHome } from '../api/home.ts';
+import type { PingReply } from '../api/types.ts';
+import { EXIT, GsupError } from '../core/error.ts';
+import { VERSION } from './version.ts';
+
+/** From its spawn until it answers. */
+const START_WAIT_MS = 20_000;
+/** What of the caller's environment a daemon needs for itself; services have their own. */
+const OF_THE_DAEMON = [
+  'PATH',
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'LANG',
+  'LC_ALL',
+  'TZ',
+  'TMPDIR',
+  'XDG_RUNTIME_DIR',
+  'GSUP_LOG',
+];
+
+export type Connection = { readonly client: Client; readonly home: Home };
+
+/** A client of a daemon that answers; one is started when there is none. */
+export async function connect(): Promise<Connection> {
+  const home = homeOf(process.env);
+  const client = clientOf(home);
+  if (!checkHome(home) || (await pingOnce(client)) === null) await startDaemon(home);
+  return { client, home };
+}
+
+/** A client of the daemon that runs, or `null` when none does: nothing is started. */
+export async function connectIfRunning(): Promise<Connection | null> {
+  const home = homeOf(process.env);
+  if (!checkHome(home)) return null;
+  const client = clientOf(home);
+  return (await pingOnce(client)) === null ? null : { client, home };
+}
+
+/** Its answer, or `null` when no daemon is there. */
+export async function pingOnce(client: Client): Promise<PingReply | null> {
+  try {
+    return await client.ping({});
+  } catch (error) {
+    if (isNobodyThere(error)) return null;
+    throw error;
+  }
+}
+
+/** Starts a daemon in the background and resolves when it, or another one that was faster, answers. */
+export async function startDaemon(home: Home): Promise<void> {
+  prepareHome(home);
+  trimLog(home.daemonLog);
+  const log = openSync(home.daemonLog, 'a', 0o600);
+  const from = statSync(home.daemonLog).size;
+  const environment = Object.fromEntries(
+    OF_THE_DAEMON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+  const [script = ''] = process.argv.slice(1);
+  const child = spawn(process.execPath, [script, 'daemon', '--background'], {
+    cwd: '/',
+    env: { ...environment, GSUP_HOME: home.folder },
+    detached: true,
+    stdio: ['ignore', log, log, 'pipe'],
+  });
+  closeSync(log);
+  const said = await new Promise<string>((resolve) => {
+    let text = '';
+    const pipe = child.stdio[3];
+    const timer = setTimeout(() => resolve(text), START_WAIT_MS);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve(text);
+    };
+    child.once('error', end);
+    pipe?.on('data', (chunk: Buffer) => {
+      text += chunk;
+      if (text.includes('\n')) end();
+    });
+    pipe?.once('close', end);
+  });
+  child.unref();
+  for (const stream of child.stdio) stream?.destroy();
+  if (said.startsWith('ready')) return;
+  const written = readFileSync(home.daemonLog).subarray(from).toString().trim();
+  throw new GsupError(`the daemon could not be started${written === '' ? '' : `:\n${written}`}`, {
+    exitStatus: EXIT.failed,
+    hint:
+      written === ''
+        ? `look into ${home.daemonLog}, or run it here: gsup daemon`
+        : '"gsup doctor" looks at what it needs',
+  });
+}
+
+/** It is only for crashes and failed starts, and never grows for long. */
+function trimLog(file: string): void {
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 1_000_000) unlinkSync(file);
+}
+
+function clientOf(home: Home): Client {
+  let isTold = false;
+  return createClient(home, (version) => {
+    if (isTold || version === VERSION || version === '') return;
+    isTold = true;
+    process.stderr.write(
+      `gsup: the daemon is version ${version}, this command ${VERSION}; "gsup update" replaces it and leaves the services running\n`,
+    );
+  });
+}

@@ -1,0 +1,66 @@
+/** What is × what shall be → what to add, replace, update, scale, remove. */
+import type { ServiceSpec } from './service.ts';
+
+export type PlannedChange = {
+  readonly service: string;
+  /** `replace`: what runs begins anew; `update`: it runs on, the new policy counts from now; `none`: as it is. */
+  readonly action: 'add' | 'replace' | 'update' | 'scale' | 'remove' | 'none';
+  /** The keys that differ, or the counts. */
+  readonly what: string;
+};
+
+/** What a running process was started with: a change of these needs a new one. */
+const OF_THE_PROCESS: readonly (keyof ServiceSpec)[] = [
+  'program',
+  'cwd',
+  'env',
+  'envFiles',
+  'inheritEnv',
+  'user',
+  'group',
+  'umask',
+  'nice',
+];
+
+/** In the order of `wanted`; removals first. `isWhole`: services that are not wanted go. */
+export function planChanges(
+  present: readonly ServiceSpec[],
+  wanted: readonly ServiceSpec[],
+  isWhole: boolean,
+): readonly PlannedChange[] {
+  const known = new Map(present.map((spec) => [spec.name, spec]));
+  const names = new Set(wanted.map(({ name }) => name));
+  const removals = present
+    .filter(({ name }) => isWhole && !names.has(name))
+    .map(({ name }): PlannedChange => ({ service: name, action: 'remove', what: '' }));
+  return [...removals, ...wanted.map((spec) => changeOf(known.get(spec.name), spec))];
+}
+
+function changeOf(was: ServiceSpec | undefined, spec: ServiceSpec): PlannedChange {
+  const service = spec.name;
+  if (was === undefined) {
+    return { service, action: 'add', what: spec.instances === 1 ? '' : `${spec.instances} instances` };
+  }
+  const differing = differingKeys(was, spec);
+  const keys = differing.filter((key) => key !== 'instances');
+  const scaled = differing.includes('instances') ? [`instances ${was.instances} → ${spec.instances}`] : [];
+  const what = [...keys, ...scaled].join(', ');
+  if (keys.some((key) => OF_THE_PROCESS.includes(key))) return { service, action: 'replace', what };
+  if (keys.length > 0) return { service, action: 'update', what };
+  return { service, action: scaled.length > 0 ? 'scale' : 'none', what };
+}
+
+/** The keys of a spec whose values differ. */
+export function differingKeys(a: ServiceSpec, b: ServiceSpec): readonly (keyof ServiceSpec)[] {
+  const keys = Object.keys(b) as (keyof ServiceSpec)[];
+  return keys.filter((key) => canonical(a[key]) !== canonical(b[key]));
+}
+
+/** JSON with sorted keys: two values are the same when their texts are. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

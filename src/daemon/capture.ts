@@ -1,0 +1,213 @@
+/** The output of one instance: two FIFOs that are its stdout and stderr, read into its log file as they fill. */
+import { execFileSync } from 'node:child_process';
+import { chownSync, closeSync, constants, existsSync, openSync, readSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LogPolicy } from '../core/service.ts';
+import type { OutputChannel, StreamName } from '../host/host.ts';
+import { type Readable, whenReadable } from '../host/readable.ts';
+import { LineFormatter } from '../logs/format.ts';
+import { LogFile } from '../logs/log-file.ts';
+
+/** As much as a FIFO holds. All streams share the buffer: what is read is written before anything else happens. */
+const CHUNK = Buffer.allocUnsafe(64 * 1024);
+/** Chunks of one stream before others have their turn. */
+const CHUNKS_A_TURN = 16;
+
+const STREAMS = ['stdout', 'stderr'] as const;
+
+export type CaptureOptions = {
+  /** `api:0`. */
+  readonly instance: string;
+  /** Where the FIFOs are. */
+  readonly folder: string;
+  readonly logFile: string;
+  readonly policy: LogPolicy;
+  now(): number;
+  /** Something for people: output is lost, or is kept again. */
+  notice(text: string, level: 'warn' | 'error'): void;
+};
+
+type Stream = { readonly fd: number; readonly readable: Readable };
+
+/** Reads as long as somebody can write; the next run of the instance takes the same FIFOs. */
+export class Capture implements OutputChannel {
+  readonly files: readonly string[];
+  readonly #options: CaptureOptions;
+  readonly #paths: Readonly<Record<StreamName, string>>;
+  #file: LogFile;
+  #policy: LogPolicy;
+  #formatters: Readonly<Record<StreamName, LineFormatter>>;
+  readonly #streams: { stdout: Stream | null; stderr: Stream | null } = { stdout: null, stderr: null };
+  #owner: { readonly uid: number; readonly gid: number } | null = null;
+  #listener: ((stream: StreamName, chunk: Buffer) => void) | null = null;
+  readonly #followers = new Set<() => void>();
+  #whenDrained: (() => void)[] = [];
+  #isFailing = false;
+  /** Bytes that could not be written since the daemon began. */
+  droppedBytes = 0;
+
+  constructor(options: CaptureOptions) {
+    this.#options = options;
+    const { folder, instance } = options;
+    this.#paths = { stdout: join(folder, `${instance}.stdout`), stderr: join(folder, `${instance}.stderr`) };
+    this.files = Object.values(this.#paths);
+    this.#policy = options.policy;
+    this.#formatters = formatters(options.policy);
+    this.#file = this.#newFile();
+  }
+
+  get policy(): LogPolicy {
+    return this.#policy;
+  }
+
+  /** The one that is written. */
+  get logFile(): string {
+    return this.#options.logFile;
+  }
+
+  /** All there are, oldest first. */
+  get logFiles(): readonly string[] {
+    return this.#file.files();
+  }
+
+  /** From now on; the format too, for what is written next. */
+  setPolicy(policy: LogPolicy): void {
+    if (JSON.stringify(policy) === JSON.stringify(this.#policy)) return;
+    if (policy.format !== this.#policy.format) this.#formatters = formatters(policy);
+    this.#policy = policy;
+    this.#file.close();
+    this.#file = this.#newFile();
+  }
+
+  /** Who the instance runs as: it may want to open /dev/stdout anew. */
+  setOwner(owner: { readonly uid: number; readonly gid: number } | null): void {
+    this.#owner = owner;
+  }
+
+  open(): ReturnType<OutputChannel['open']> {
+    makeFifos(this.files);
+    if (this.#owner !== null) for (const file of this.files) chownSync(file, this.#owner.uid, this.#owner.gid);
+    // Read-write: the child has a reader in itself, so it never gets SIGPIPE, nor EOF while no daemon lives.
+    const stdout = openSync(this.#paths.stdout, constants.O_RDWR);
+    const stderr = openSync(this.#paths.stderr, constants.O_RDWR);
+    this.read();
+    return {
+      stdout,
+      stderr,
+      close: () => {
+        closeSync(stdout);
+        closeSync(stderr);
+      },
+    };
+  }
+
+  /** Begins to read what is there: of a run that is about to be spawned, or of one that was adopted. */
+  read(): void {
+    for (const name of STREAMS) {
+      if (this.#streams[name] !== null || !existsSync(this.#paths[name])) continue;
+      const fd = openSync(this.#paths[name], constants.O_RDONLY | constants.O_NONBLOCK);
+      this.#streams[name] = { fd, readable: whenReadable(fd, () => this.#take(name)) };
+    }
+  }
+
+  listen(listener: ((stream: StreamName, chunk: Buffer) => void) | null): void {
+    this.#listener = listener;
+  }
+
+  drained(): Promise<void> {
+    if (STREAMS.every((name) => this.#streams[name] === null)) return Promise.resolve();
+    return new Promise((resolve) => this.#whenDrained.push(resolve));
+  }
+
+  /** Called whenever the log file has grown; the result ends it. */
+  follow(callback: () => void): () => void {
+    this.#followers.add(callback);
+    return () => this.#followers.delete(callback);
+  }
+
+  /** Opens the log file anew, after somebody has moved it. */
+  reopen(): void {
+    this.#file.reopen();
+  }
+
+  /** Reads no more. `isGone`: the instance is no more, its FIFOs go too; the logs stay. */
+  close(isGone: boolean): void {
+    for (const name of STREAMS) this.#end(name);
+    this.#file.close();
+    if (isGone) for (const file of this.files) rmSync(file, { force: true });
+  }
+
+  #newFile(): LogFile {
+    const { logFile: path, now } = this.#options;
+    return new LogFile({ path, policy: this.#policy, now });
+  }
+
+  #take(name: StreamName): void {
+    const stream = this.#streams[name];
+    if (stream === null) return;
+    for (let count = 0; count < CHUNKS_A_TURN; count++) {
+      const length = readSome(stream.fd);
+      if (length === null) return;
+      if (length === 0) {
+        this.#write(this.#formatters[name].end(this.#options.now()));
+        this.#end(name);
+        return;
+      }
+      const chunk = CHUNK.subarray(0, length);
+      this.#write(this.#formatters[name].push(chunk, this.#options.now()));
+      this.#listener?.(name, chunk);
+      if (length < CHUNK.length) return;
+    }
+  }
+
+  #write(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#file.rotateIfDue();
+    this.#file.write(bytes);
+    this.#tellDrops();
+    for (const callback of this.#followers) callback();
+  }
+
+  #tellDrops(): void {
+    const { isFailing } = this.#file;
+    const { instance, notice } = this.#options;
+    if (isFailing !== null) {
+      if (!this.#isFailing)
+        notice(`the log of ${instance} can't be written (${isFailing}): its output is dropped`, 'error');
+      this.#isFailing = true;
+    } else if (this.#isFailing) {
+      this.#isFailing = false;
+      const dropped = this.#file.takeDropped();
+      this.droppedBytes += dropped?.bytes ?? 0;
+      notice(`the log of ${instance} is written again; ${dropped?.bytes ?? 0} bytes were dropped`, 'warn');
+    }
+  }
+
+  #end(name: StreamName): void {
+    this.#streams[name]?.readable.close();
+    this.#streams[name] = null;
+    if (STREAMS.some((one) => this.#streams[one] !== null)) return;
+    for (const resolve of this.#whenDrained) resolve();
+    this.#whenDrained = [];
+  }
+}
+
+/** Creates those that are missing, all by one call of mkfifo(1): Node has none of its own. */
+export function makeFifos(files: readonly string[]): void {
+  const missing = files.filter((file) => !existsSync(file));
+  if (missing.length > 0) execFileSync('mkfifo', ['-m', '600', ...missing], { stdio: ['ignore', 'ignore', 'pipe'] });
+}
+
+function formatters({ format }: LogPolicy): Readonly<Record<StreamName, LineFormatter>> {
+  return { stdout: new LineFormatter(format, 'stdout'), stderr: new LineFormatter(format, 'stderr') };
+}
+
+/** Bytes read into the shared buffer; 0 at the end, `null` when there is nothing now. */
+function readSome(fd: number): number | null {
+  try {
+    return readSync(fd, CHUNK);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return null;
+    return 0;
+  }
+}

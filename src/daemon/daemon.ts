@@ -1,0 +1,366 @@
+/** The daemon wired: a home, a supervisor that lasts, its logs, its memory on disk, and what commands may ask of it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Home } from '../api/home.ts';
+import type { InstanceView, Told } from '../api/types.ts';
+import { EXIT, GsupError } from '../core/error.ts';
+import type { InstanceRef } from '../core/event.ts';
+import { instanceName, nearest } from '../core/name.ts';
+import type { PhaseRecord } from '../core/record.ts';
+import { restoreState } from '../core/restore.ts';
+import { initialState, instancesOf } from '../core/root-state.ts';
+import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
+import type { SignalName } from '../core/signal.ts';
+import type { Streams } from '../host/host.ts';
+import { LocalHost } from '../host/local-host.ts';
+import { findGroup, findUser } from '../host/user.ts';
+import { LogFile } from '../logs/log-file.ts';
+import { lastLines } from '../logs/reader.ts';
+import { systemClock } from '../supervisor/clock.ts';
+import { type Journal, openJournal } from '../supervisor/journal.ts';
+import { type Saved, Store } from '../supervisor/store.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
+import { Capture, makeFifos } from './capture.ts';
+import { Environments } from './environments.ts';
+import { type LinkServer, openLink } from './link-server.ts';
+import { Operations, refsOf } from './operations.ts';
+import { instanceViews } from './queries.ts';
+import { maskedCommand, secretValues } from './secrets.ts';
+
+/** After a refused write of the state another one is tried, whether anything has changed or not. */
+const SAVE_AGAIN_MS = 5_000;
+
+export type DaemonOptions = {
+  readonly home: Home;
+  /** Where records go beside events.ndjson: stderr in the foreground. */
+  readonly onRecord: (record: PhaseRecord, at: number) => void;
+};
+
+/** One home's daemon. `open` it once the lock is held. */
+export class Daemon {
+  readonly home: Home;
+  readonly startedAt = systemClock.now();
+  readonly operations: Operations;
+  readonly supervisor: Supervisor;
+  readonly #options: DaemonOptions;
+  readonly #store: Store;
+  readonly #environments: Environments;
+  readonly #captures = new Map<string, Capture>();
+  readonly #eventsFile: LogFile;
+  readonly #journal: Journal;
+  readonly #link: LinkServer;
+  readonly #changeListeners = new Set<() => void>();
+  readonly #recordListeners = new Set<(record: Told) => void>();
+  readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  #file: string | null;
+  #saveTimer: NodeJS.Timeout | null = null;
+  #isGone = false;
+
+  /** Takes up what the daemon before left, and starts what should run. */
+  static async open(options: DaemonOptions): Promise<Daemon> {
+    let daemon: Daemon | null = null;
+    const link = await openLink(
+      options.home,
+      (token) => daemon?.supervisor.knows(token) === true,
+      (token, message) => daemon?.supervisor.hear(token, message),
+    );
+    daemon = new Daemon(options, link);
+    return daemon;
+  }
+
+  private constructor(options: DaemonOptions, link: LinkServer) {
+    const { home } = options;
+    this.home = home;
+    this.#options = options;
+    this.#link = link;
+    this.#eventsFile = new LogFile({
+      path: home.events,
+      policy: { ...DEFAULT_LOGS, format: 'raw' },
+      now: () => systemClock.now(),
+    });
+    this.#journal = this.#openJournal();
+    this.#store = new Store(home.state);
+    const { saved, problems } = this.#store.read();
+    for (const problem of problems) this.notice(problem, 'error');
+    if (problems.length > 0) {
+      const what = saved === null ? 'there is no other: it begins with nothing' : 'the last good one is used';
+      this.notice(`state: ${what}`, saved === null ? 'error' : 'warn');
+    }
+    this.#environments = new Environments(home.environments, saved?.environments ?? {});
+    this.#file = saved?.file ?? null;
+    const restored = saved && restoreState(saved.state, saved.bootId === this.#bootId);
+    this.supervisor = new Supervisor({
+      state: restored?.state ?? initialState({ services: [], shutdownTimeoutMs: null }, true),
+      host: new LocalHost(),
+      clock: systemClock,
+      journal: this.#journal,
+      random: Math.random,
+      environmentOf: (service) => this.#environments.of(service),
+      streamsOf: (of, spec) => this.#streamsOf(of, spec),
+      link,
+      save: () => this.#save(),
+      onChange: () => {
+        for (const listener of this.#changeListeners) listener();
+      },
+      onForget: (of) => this.#forget(of),
+    });
+    this.operations = new Operations({
+      state: () => this.supervisor.state,
+      now: () => systemClock.now(),
+      dispatch: (event) => this.supervisor.dispatch(event),
+      onChange: (callback) => listen(this.#changeListeners, callback),
+      onRecord: (callback) => this.onRecord(callback),
+      prepare: (refs) => this.#prepare(refs),
+      lastErrors: (of, since, count) => this.#lastErrors(of, since, count),
+    });
+    if (saved === null || restored === null) return;
+    this.#restore(saved, restored.toStart);
+  }
+
+  /** Calls back for every record from now on; the result ends it. */
+  onRecord(callback: (record: Told) => void): () => void {
+    return listen(this.#recordListeners, callback);
+  }
+
+  /** The rows of `gsup ls`; with `usage` what each tree uses is looked at now. */
+  async views(withUsage: boolean): Promise<readonly InstanceView[]> {
+    const usage = withUsage ? await this.#usage() : new Map();
+    const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
+    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, usage });
+  }
+
+  /** `api`, `api:1` or `all` → the instances meant. @throws {GsupError} 4 for an unknown name. */
+  refsOf(names: readonly string[]): readonly InstanceRef[] {
+    const { services } = this.supervisor.state;
+    const refs = names.flatMap((name) => {
+      if (name === 'all') return Object.keys(services).flatMap((service) => refsOf(this.supervisor.state, service));
+      const [service = '', index] = name.split(':');
+      const known = services[service];
+      const all = refsOf(this.supervisor.state, service);
+      if (known === undefined) throw unknownService(service, Object.keys(services));
+      if (index === undefined) return all;
+      const own = all.filter((of) => String(of.index) === index);
+      if (own.length > 0) return own;
+      const hint = `it has ${all.length === 1 ? `${service}:0` : `${service}:0 to ${service}:${all.length - 1}`}`;
+      throw new GsupError(`no instance ${name}`, { exitStatus: EXIT.noSuchService, hint });
+    });
+    const byName = new Map(refs.map((of) => [instanceName(of.service, of.index), of]));
+    return [...byName.values()];
+  }
+
+  /** The services that names mean; an instance's name means no service. @throws {GsupError} 4, or 2 for an instance. */
+  servicesOf(names: readonly string[]): readonly string[] {
+    const instance = names.find((name) => name.includes(':'));
+    if (instance !== undefined) {
+      const [service = ''] = instance.split(':');
+      const hint = `name the service (${service}), or change its count with "gsup scale ${service} N"`;
+      throw new GsupError(`${instance} is one instance, not a service`, { exitStatus: EXIT.usage, hint });
+    }
+    const found = names.flatMap((name) => (name === 'all' ? Object.keys(this.supervisor.state.services) : [name]));
+    this.refsOf(found);
+    return [...new Set(found)];
+  }
+
+  environmentOf(service: string): Readonly<Record<string, string>> {
+    return this.#environments.of(service);
+  }
+
+  setEnvironment(service: string, environment: Readonly<Record<string, string>>): void {
+    this.#environments.set(service, environment);
+  }
+
+  setFile(file: string | null): void {
+    this.#file = file;
+  }
+
+  get file(): string | null {
+    return this.#file;
+  }
+
+  /** What reads the output of an instance; made when it is asked for. */
+  captureOf(of: InstanceRef): Capture {
+    const instance = instanceName(of.service, of.index);
+    const known = this.#captures.get(instance);
+    const policy = this.supervisor.state.services[of.service]?.spec.logs ?? DEFAULT_LOGS;
+    if (known !== undefined) return known;
+    const capture = new Capture({
+      instance,
+      folder: this.home.streams,
+      logFile: join(this.home.logs, `${instance}.log`),
+      policy,
+      now: () => systemClock.now(),
+      notice: (reason, level) => this.notice(reason, level, of),
+    });
+    this.#captures.set(instance, capture);
+    return capture;
+  }
+
+  /** Opens every log file anew; how many there are. */
+  reopenLogs(): number {
+    for (const capture of this.#captures.values()) capture.reopen();
+    this.#eventsFile.reopen();
+    return this.#captures.size + 1;
+  }
+
+  /** All files of the journal, oldest first. */
+  eventFiles(): readonly string[] {
+    return this.#eventsFile.files();
+  }
+
+  /** The ladder for everything, in waves. `isByHand`: the next daemon leaves it stopped. */
+  async shutdown(reason: string, signal: SignalName | null, isByHand: boolean): Promise<'clean' | 'killed'> {
+    this.supervisor.dispatch({ type: 'shutdown', at: systemClock.now(), reason, signal, isByHand });
+    const { verdict } = await this.supervisor.ended;
+    return verdict;
+  }
+
+  /** No more grace for anybody. */
+  force(reason: string): void {
+    this.supervisor.dispatch({ type: 'force', at: systemClock.now(), reason });
+  }
+
+  /** Writes everything down and lets go: what runs, runs on for the next daemon. */
+  async close(): Promise<void> {
+    for (const capture of this.#captures.values()) capture.close(false);
+    this.supervisor.save();
+    this.#isGone = true;
+    if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
+    this.#store.flush();
+    this.#link.close();
+    await this.#journal.close();
+    this.#eventsFile.close();
+  }
+
+  /** Something for people, in the journal. */
+  notice(reason: string, level: 'info' | 'warn' | 'error', of?: InstanceRef): void {
+    const who = of && { service: of.service, instance: instanceName(of.service, of.index) };
+    this.#journal.write({ phase: 'notice', level, reason, ...who }, systemClock.now());
+  }
+
+  #restore(saved: Saved, toStart: readonly InstanceRef[]): void {
+    this.supervisor.restore(saved.runs);
+    const services = [...new Set(toStart.map(({ service }) => service))];
+    this.#prepare(toStart);
+    for (const service of services) {
+      const indexes = toStart.filter((of) => of.service === service).map(({ index }) => index);
+      const at = systemClock.now();
+      this.supervisor.dispatch({ type: 'start', at, services: [service], indexes, reason: 'a new daemon' });
+    }
+  }
+
+  #openJournal(): Journal {
+    const sink = {
+      write: (line: string) => this.#eventsFile.write(Buffer.from(line)),
+      close: () => Promise.resolve(),
+    };
+    const journal = openJournal({ level: process.env['GSUP_LOG'] ?? 'info', sink });
+    return {
+      write: (told, at) => {
+        const record = this.#withoutSecrets(told);
+        this.#eventsFile.rotateIfDue();
+        journal.write(record, at);
+        this.#options.onRecord(record, at);
+        if (record.level === 'debug') return;
+        for (const listener of this.#recordListeners) listener({ ...record, at: Math.round(at) });
+      },
+      close: () => journal.close(),
+    };
+  }
+
+  #withoutSecrets(record: PhaseRecord): PhaseRecord {
+    const { command, service } = record;
+    if (command === undefined || service === undefined) return record;
+    const own = this.supervisor.state.services[service]?.spec.env ?? {};
+    return { ...record, command: maskedCommand(command, secretValues({ ...this.#environments.of(service), ...own })) };
+  }
+
+  #streamsOf(of: InstanceRef, spec: ServiceSpec): Streams {
+    const capture = this.captureOf(of);
+    capture.setPolicy(spec.logs);
+    capture.setOwner(ownerOf(spec));
+    return { stdin: 'ignore', output: capture, isInTerminal: false, onChunk: () => true };
+  }
+
+  #prepare(refs: readonly InstanceRef[]): void {
+    try {
+      makeFifos(refs.flatMap((of) => this.captureOf(of).files));
+    } catch (error) {
+      // Each spawn tries again and tells its own failure.
+      this.notice(`cannot make the streams of services: ${(error as Error).message}`, 'error');
+    }
+  }
+
+  #forget(of: InstanceRef): void {
+    const instance = instanceName(of.service, of.index);
+    this.captureOf(of).close(true);
+    this.#captures.delete(instance);
+    if (this.supervisor.state.services[of.service] === undefined) this.#environments.forget(of.service);
+  }
+
+  async #usage() {
+    const { usageOf } = await import('../host/usage.ts');
+    return usageOf(this.supervisor.processes());
+  }
+
+  async #lastErrors(of: InstanceRef, since: number, count: number): Promise<readonly string[]> {
+    const capture = this.captureOf(of);
+    const lines = await lastLines(capture.logFiles, capture.policy.format, count, ({ at, stream }) => {
+      return stream !== 'stdout' && (at === null || at >= since - 1);
+    });
+    return lines.map(({ line }) => line);
+  }
+
+  /** A state that can't be kept stops nothing: it is told, and tried again. */
+  #save(): void {
+    if (this.#isGone) return;
+    const { state, runs } = this.supervisor.snapshot;
+    const environments = this.#environments.names;
+    try {
+      this.#store.write({ state, runs, bootId: this.#bootId, environments, file: this.#file });
+      if (this.#saveTimer !== null) {
+        clearTimeout(this.#saveTimer);
+        this.#saveTimer = null;
+        this.notice('the state is kept again', 'warn');
+      }
+    } catch (error) {
+      const isFirst = this.#saveTimer === null;
+      if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
+      this.#saveTimer = setTimeout(() => this.#save(), SAVE_AGAIN_MS);
+      if (isFirst) {
+        const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
+        this.notice(`the state can't be kept in ${this.home.state} (${why}); it is tried again`, 'error');
+      }
+    }
+  }
+}
+
+/** How many instances live. */
+export function liveCount({ supervisor }: Daemon): number {
+  return instancesOf(supervisor.state).filter(({ state }) => ['starting', 'running', 'stopping'].includes(state.name))
+    .length;
+}
+
+/** The error of a name that nobody has. */
+export function unknownService(name: string, known: readonly string[]): GsupError {
+  const near = nearest(name, known);
+  const others =
+    known.length === 0 ? 'there are none yet: "gsup start" adds one' : `there are ${known.slice(0, 10).join(', ')}`;
+  const hint = near === null ? others : `did you mean ${near}?`;
+  return new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService, hint });
+}
+
+function ownerOf({ user, group }: ServiceSpec): { uid: number; gid: number } | null {
+  if (user === null || process.getuid?.() !== 0) return null;
+  try {
+    const { uid, gid } = findUser(user);
+    return { uid, gid: group === null ? (gid ?? 0) : findGroup(group) };
+  } catch {
+    // The spawn will say so.
+    return null;
+  }
+}
+
+function listen<T>(listeners: Set<T>, callback: T): () => void {
+  listeners.add(callback);
+  return () => listeners.delete(callback);
+}

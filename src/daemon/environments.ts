@@ -1,0 +1,63 @@
+/** The environments of the commands that started services: kept once each, in files of mode 0600. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { replaceFile } from '../supervisor/store.ts';
+
+export type Environment = Readonly<Record<string, string>>;
+
+/** Which service has which environment. */
+export class Environments {
+  readonly #folder: string;
+  readonly #cache = new Map<string, Environment>();
+  readonly #ofService: Map<string, string>;
+
+  constructor(folder: string, names: Readonly<Record<string, string>>) {
+    this.#folder = folder;
+    this.#ofService = new Map(Object.entries(names));
+    this.#removeUnused();
+  }
+
+  /** Service → name of its file. */
+  get names(): Readonly<Record<string, string>> {
+    return Object.fromEntries(this.#ofService);
+  }
+
+  /** Keeps it for a service. @throws when the disk refuses. */
+  set(service: string, environment: Environment): void {
+    const sorted = Object.fromEntries(Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const text = JSON.stringify(sorted);
+    const name = createHash('sha256').update(text).digest('hex').slice(0, 32);
+    const file = join(this.#folder, `${name}.json`);
+    if (!existsSync(file)) replaceFile(file, text, true);
+    this.#cache.set(name, sorted);
+    this.#ofService.set(service, name);
+  }
+
+  forget(service: string): void {
+    this.#ofService.delete(service);
+  }
+
+  /** What a service inherits; empty when its file is lost. */
+  of(service: string): Environment {
+    const name = this.#ofService.get(service);
+    if (name === undefined) return {};
+    const known = this.#cache.get(name);
+    if (known !== undefined) return known;
+    let environment: Environment = {};
+    try {
+      environment = JSON.parse(readFileSync(join(this.#folder, `${name}.json`), 'utf8'));
+    } catch {
+      // Said by doctor; a service that needs nothing of it still runs.
+    }
+    this.#cache.set(name, environment);
+    return environment;
+  }
+
+  #removeUnused(): void {
+    const used = new Set([...this.#ofService.values()].map((name) => `${name}.json`));
+    for (const file of readdirSync(this.#folder)) {
+      if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
+    }
+  }
+}

@@ -1,0 +1,215 @@
+/** What each call of the control socket does: one handler for each route of the table. */
+import { PROTOCOL } from '../api/routes.ts';
+import type { Handlers } from '../api/server.ts';
+import type { Change, OperationLine, ServiceView } from '../api/types.ts';
+import { EXIT, GsupError, usageError } from '../core/error.ts';
+import { findCycle } from '../core/graph.ts';
+import { nearest } from '../core/name.ts';
+import { planChanges } from '../core/plan.ts';
+import type { ServiceSpec } from '../core/service.ts';
+import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
+import { pidOf } from '../core/state.ts';
+import { instanceEnvironment } from '../host/environment.ts';
+import { loadNative } from '../host/native.ts';
+import type { Daemon } from './daemon.ts';
+import { refused } from './operations.ts';
+import { masked, maskedValue } from './secrets.ts';
+import { eventStream, logStream } from './streams.ts';
+
+type Ending = { /** Called when the reply has been sent: the process may end. */ end(exitStatus: number): void };
+
+export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Handlers {
+  const { operations, supervisor } = daemon;
+  const operate = (run: (tell: (line: OperationLine) => void) => Promise<OperationLine>) => streamOf(run);
+  return {
+    ping: async () => {
+      const services = Object.values(supervisor.state.services);
+      const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
+      const native = (await loadNative()) !== null;
+      const { startedAt, home } = daemon;
+      const counts = { services: services.length, instances };
+      return { version, protocol: PROTOCOL, pid: process.pid, startedAt, home: home.folder, ...counts, native };
+    },
+    list: ({ usage }) => daemon.views(usage === true),
+    show: ({ name }) => show(daemon, name),
+    environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
+    start: ({ names, environment }) =>
+      operate((tell) => {
+        const refs = daemon.refsOf(names);
+        for (const { service } of refs) if (environment) daemon.setEnvironment(service, environment);
+        return operations.start(refs, tell);
+      }),
+    stop: ({ names }) => operate((tell) => operations.stop(daemon.refsOf(names), tell)),
+    restart: ({ names, environment }) =>
+      operate((tell) => {
+        const refs = daemon.refsOf(names);
+        for (const { service } of refs) if (environment) daemon.setEnvironment(service, environment);
+        return operations.restart(refs, tell);
+      }),
+    delete: ({ names }) => operate((tell) => operations.delete(daemon.servicesOf(names), tell)),
+    scale: ({ name, instances }) =>
+      operate((tell) => {
+        const [service = ''] = daemon.servicesOf([name]);
+        return operations.scale(service, instances, tell);
+      }),
+    signal: ({ names, signal }) => ({ signalled: sendSignal(daemon, names, signal) }),
+    apply: (input) => operate((tell) => apply(daemon, input, tell)),
+    logs: (query, signal) => logStream(daemon, query, signal),
+    events: (query, signal) => eventStream(daemon, query, signal),
+    reopenLogs: () => ({ files: daemon.reopenLogs() }),
+    kill: () =>
+      operate(async (tell) => {
+        const stopTelling = daemon.onRecord((record) => tell({ type: 'record', record }));
+        const verdict = await daemon.shutdown('gsup kill', null, true);
+        stopTelling();
+        const exitStatus = verdict === 'clean' ? EXIT.done : EXIT.failed;
+        setImmediate(() => end(exitStatus));
+        return { type: 'result', exitStatus, outcomes: [], error: null, hint: null };
+      }),
+    retire: () => {
+      setImmediate(() => end(EXIT.done));
+      return { pid: process.pid };
+    },
+  };
+}
+
+type ApplyInput = {
+  readonly services: readonly ServiceSpec[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly isWhole: boolean;
+  readonly isDryRun: boolean;
+  readonly file?: string | undefined;
+};
+
+/** Makes the daemon's services match; also what SIGHUP does with the file of the last apply. */
+export async function apply(
+  daemon: Daemon,
+  { services, environment, isWhole, isDryRun, file }: ApplyInput,
+  tell: (line: OperationLine) => void,
+): Promise<OperationLine> {
+  const present = Object.values(daemon.supervisor.state.services);
+  checkDependencies(services, isWhole ? [] : present.map(({ spec }) => spec));
+  const changes = planChanges(
+    present.map(({ spec }) => spec),
+    services,
+    isWhole,
+  ).map(
+    (change): Change =>
+      change.action === 'none' && isDown(daemon, change.service) ? { ...change, action: 'start' } : change,
+  );
+  if (isDryRun) {
+    tell({ type: 'plan', changes });
+    return { type: 'result', exitStatus: EXIT.done, outcomes: [], error: null, hint: null };
+  }
+  for (const { service, action } of changes) {
+    if (action !== 'remove' && action !== 'none' && action !== 'scale') daemon.setEnvironment(service, environment);
+  }
+  if (file !== undefined) daemon.setFile(file);
+  return daemon.operations.apply(changes, new Map(services.map((spec) => [spec.name, spec])), tell);
+}
+
+/** @throws {GsupError} for a dependency that nobody has, or a circle over what is there already. */
+function checkDependencies(services: readonly ServiceSpec[], others: readonly ServiceSpec[]): void {
+  const all = new Map([...others, ...services].map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]));
+  for (const { name, dependsOn } of services) {
+    const missing = Object.keys(dependsOn).find((other) => !all.has(other));
+    if (missing !== undefined) {
+      throw new GsupError(`${name} depends on ${missing}, which is no service`, { exitStatus: EXIT.config });
+    }
+  }
+  const cycle = findCycle(Object.fromEntries(all));
+  if (cycle === null) return;
+  throw new GsupError(`services depend on each other in a circle: ${cycle.join(' → ')}`, { exitStatus: EXIT.config });
+}
+
+function isDown(daemon: Daemon, service: string): boolean {
+  const instances = daemon.supervisor.state.services[service]?.instances ?? [];
+  return instances.some(({ name }) => name === 'stopped' || name === 'exited' || name === 'failed');
+}
+
+async function show(daemon: Daemon, name: string): Promise<ServiceView> {
+  const [of] = daemon.refsOf([name]);
+  const service = name.split(':')[0] ?? name;
+  const known = daemon.supervisor.state.services[service];
+  if (known === undefined || of === undefined)
+    throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
+  const wanted = new Set(daemon.refsOf([name]).map(({ index }) => index));
+  const views = (await daemon.views(true)).filter((view) => view.service === service && wanted.has(view.index));
+  const dependents = Object.values(daemon.supervisor.state.services)
+    .filter(({ spec }) => service in spec.dependsOn)
+    .map(({ spec }) => spec.name);
+  const logFiles = [...wanted].flatMap((index) => daemon.captureOf({ service, index }).logFiles);
+  const spec = { ...known.spec, env: masked(known.spec.env) };
+  return { service, spec, instances: views, dependents, logFiles, logFormat: known.spec.logs.format };
+}
+
+function environmentView(daemon: Daemon, name: string, compareWith: Readonly<Record<string, string>> | undefined) {
+  const [of] = daemon.refsOf([name]);
+  const spec = of && daemon.supervisor.state.services[of.service]?.spec;
+  if (of === undefined || spec === undefined)
+    throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
+  const run = { token: daemon.supervisor.identityOf(of)?.token ?? '', linkPath: null };
+  const now = instanceEnvironment(spec, of.index, run, daemon.environmentOf(of.service));
+  if (compareWith === undefined) return { service: of.service, environment: masked(now), diff: null };
+  const then = instanceEnvironment(spec, of.index, run, compareWith);
+  const names = [...new Set([...Object.keys(now), ...Object.keys(then)])].sort();
+  const diff = names
+    .filter((key) => now[key] !== then[key])
+    .map((key) => ({ name: key, from: shown(key, now[key]), to: shown(key, then[key]) }));
+  return { service: of.service, environment: masked(now), diff };
+}
+
+function shown(name: string, value: string | undefined): string | null {
+  return value === undefined ? null : maskedValue(name, value);
+}
+
+function sendSignal(daemon: Daemon, names: readonly string[], text: string): number {
+  const signal = parseSignal(text);
+  if (signal === null) {
+    const near = nearest(text.toUpperCase().startsWith('SIG') ? text : `SIG${text}`, SIGNAL_NAMES);
+    throw usageError(
+      `"${text}" is no signal`,
+      near === null ? 'expected a name like SIGHUP, HUP or 1' : `did you mean ${near}?`,
+    );
+  }
+  const refs = daemon.refsOf(names);
+  const live = refs.filter(({ service, index }) => {
+    const state = daemon.supervisor.state.services[service]?.instances[index];
+    return state !== undefined && pidOf(state) !== null;
+  });
+  if (live.length === 0) throw new GsupError(`${names.join(', ')} is not running`, { exitStatus: EXIT.notRunning });
+  return daemon.supervisor.forward(signal, live);
+}
+
+/** An operation as a stream of its lines. It goes on to its end when nobody reads any more. */
+async function* streamOf(
+  run: (tell: (line: OperationLine) => void) => Promise<OperationLine>,
+): AsyncGenerator<OperationLine> {
+  const lines: OperationLine[] = [];
+  let wake = () => {};
+  let isOver = false;
+  let isRead = true;
+  const tell = (line: OperationLine): void => {
+    if (isRead) lines.push(line);
+    wake();
+  };
+  void Promise.resolve()
+    .then(() => run(tell))
+    .catch(refused)
+    .then((line) => {
+      isOver = true;
+      tell(line);
+    });
+  try {
+    while (!isOver || lines.length > 0) {
+      const next = lines.shift();
+      if (next !== undefined) yield next;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  } finally {
+    isRead = false;
+  }
+}

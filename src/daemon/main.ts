@@ -1,0 +1,117 @@
+/** `gsup daemon`: takes the lock of its home, opens the control socket, and lasts until it is told to end. */
+import { chmodSync, rmSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { type Home, prepareHome, socketPath } from '../api/home.ts';
+import { createApiServer } from '../api/server.ts';
+import { EXIT, GsupError } from '../core/error.ts';
+import type { PhaseRecord } from '../core/record.ts';
+import type { ServiceSpec } from '../core/service.ts';
+import { Daemon } from './daemon.ts';
+import { apply, handlersOf } from './handlers.ts';
+import { takeLock } from './lock.ts';
+import { captureSignals } from './signals.ts';
+
+/** A reply that is on its way holds up the end for so long at most. */
+const CLOSE_WAIT_MS = 1_000;
+
+export type DaemonMainOptions = {
+  readonly home: Home;
+  readonly version: string;
+  /** In the background: a second daemon of the same home is no error, but the sign that all is well. */
+  readonly isBackground: boolean;
+  readonly onRecord: (record: PhaseRecord, at: number) => void;
+  /** The services of a file, read when it begins and at SIGHUP; problems are thrown. */
+  readonly readFile: (file: string) => Promise<readonly ServiceSpec[]>;
+  readonly file: string | null;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Told once it answers. */
+  readonly onReady: () => void;
+};
+
+/** Resolves with the exit status. */
+export async function runDaemon(options: DaemonMainOptions): Promise<number> {
+  const { home, version, isBackground, onReady, onRecord } = options;
+  prepareHome(home);
+  const lock = await takeLock(home);
+  if (lock === null) {
+    if (!isBackground) {
+      const hint = '"gsup ping" asks it, "gsup kill" ends it with its services, "gsup update" replaces it';
+      throw new GsupError(`a daemon runs already for ${home.folder}`, { exitStatus: EXIT.failed, hint });
+    }
+    onReady();
+    return EXIT.done;
+  }
+  const daemon = await Daemon.open({ home, onRecord });
+  let finish: (status: number) => void = () => {};
+  const ended = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+  const server = createApiServer(handlersOf(daemon, version, { end: finish }), version);
+  await listen(server, home);
+  const release = captureSignals({
+    stop: (signal) => void daemon.shutdown(signal, signal, false),
+    force: () => daemon.force('second SIGINT: no more grace'),
+    reload: () => void reload(daemon, options),
+    reopen: () => void daemon.reopenLogs(),
+  });
+  // By signal, by a critical service, by hand: when everything is down, it ends.
+  void daemon.supervisor.ended.then(({ verdict, services }) => {
+    const hasFailed = Object.values(services).some(
+      ({ spec, instances }) => spec.critical && instances.some(({ name }) => name === 'failed'),
+    );
+    setImmediate(() => finish(verdict === 'clean' && !hasFailed ? EXIT.done : EXIT.failed));
+  });
+  lock.ready();
+  onReady();
+  if (options.file !== null) await reload(daemon, options, options.file);
+  const status = await ended;
+  await closeServer(server);
+  await daemon.close();
+  rmSync(home.socket, { force: true });
+  lock.release();
+  release();
+  return status;
+}
+
+async function listen(server: Server, home: Home): Promise<void> {
+  rmSync(home.socket, { force: true });
+  const { path, release } = socketPath(home.socket, home.folder);
+  const before = process.umask(0o177);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, resolve);
+    // The socket is bound when listen returns.
+    process.umask(before);
+  });
+  chmodSync(home.socket, 0o600);
+  release();
+}
+
+/** Replies that are under way are sent; streams without end are cut. */
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_WAIT_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}
+
+/** The services become as the file says now; a problem with it changes nothing and is told. */
+async function reload(daemon: Daemon, { readFile, environment }: DaemonMainOptions, named?: string): Promise<void> {
+  const file = named ?? daemon.file;
+  if (file === null) {
+    daemon.notice('SIGHUP: there is no file to be read again; "gsup apply -c FILE" names one', 'warn');
+    return;
+  }
+  try {
+    const services = await readFile(file);
+    daemon.notice(`reads ${file} again`, 'info');
+    await apply(daemon, { services, environment, isWhole: true, isDryRun: false, file }, () => {});
+  } catch (error) {
+    if (!(error instanceof GsupError)) throw error;
+    daemon.notice(`${file} is not applied: ${error.message}`, 'error');
+  }
+}

@@ -1,0 +1,237 @@
+/** Streams of the control socket: log lines of instances, merged by time, and records of the journal. */
+import { statSync } from 'node:fs';
+import type { InputOf } from '../api/routes.ts';
+import type { LogEntry, Told } from '../api/types.ts';
+import { usageError } from '../core/error.ts';
+import type { InstanceRef } from '../core/event.ts';
+import { instanceName } from '../core/name.ts';
+import { LogFollower, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
+import { systemClock } from '../supervisor/clock.ts';
+import type { Daemon } from './daemon.ts';
+import { secretValues, withoutSecrets } from './secrets.ts';
+
+const DEFAULT_LINES = 15;
+const DEFAULT_RECORDS = 50;
+/** Lines that wait for a slow reader; then the file is read no further until it has taken them. */
+const MOST_WAITING = 1_000;
+
+/** The last lines, or all of a time, then those that come. @throws {GsupError} at once, for a name or pattern that is wrong. */
+export function logStream(daemon: Daemon, query: InputOf<'logs'>, signal: AbortSignal): AsyncGenerator<LogEntry> {
+  const refs = daemon.refsOf(query.names === undefined || query.names.length === 0 ? ['all'] : query.names);
+  const wants = wantsOf(query);
+  const begin = systemClock.now();
+  const sources = refs.map((of) => sourceOf(daemon, of));
+  const following = query.follow === true ? new Following(sources, begin, wants) : null;
+  return logEntries(sources, { query, wants, begin, following, signal });
+}
+
+type Reading = {
+  readonly query: InputOf<'logs'>;
+  readonly wants: Wants;
+  readonly begin: number;
+  readonly following: Following | null;
+  readonly signal: AbortSignal;
+};
+
+async function* logEntries(
+  sources: readonly Source[],
+  { query, wants, begin, following, signal }: Reading,
+): AsyncGenerator<LogEntry> {
+  const lines = query.lines ?? (isRange(query) ? undefined : DEFAULT_LINES);
+  // What comes later is the follower's.
+  const isOld = (line: LogLine) => wants(line) && (line.at === null || line.at <= begin);
+  try {
+    if (lines === undefined) {
+      const range = {
+        ...(query.since === undefined ? {} : { sinceMs: query.since }),
+        ...(query.until === undefined ? {} : { untilMs: query.until }),
+      };
+      const read = (source: Source) => entriesOf(source, readLines(source.files, source.format, range, signal), isOld);
+      yield* mergeByTime(sources.map(read));
+    } else {
+      const tails = await Promise.all(
+        sources.map(async (source) => {
+          const tail = await lastLines(source.files, source.format, lines, isOld);
+          return tail.map((line) => entryOf(source, line));
+        }),
+      );
+      yield* tails.flat().sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
+    }
+    if (following !== null) yield* following.entries(signal);
+  } finally {
+    following?.close();
+  }
+}
+
+/** Records of the past (their last lines, or those since a moment), then those that come. */
+export async function* eventStream(
+  daemon: Daemon,
+  query: InputOf<'events'>,
+  signal: AbortSignal,
+): AsyncGenerator<Told> {
+  const names = new Set(query.names ?? []);
+  const wants = (record: Told) =>
+    (names.size === 0 || names.has(record.service ?? '') || names.has(record.instance ?? '')) &&
+    (query.since === undefined || record.at >= query.since);
+  const waiting: Told[] = [];
+  let wake = () => {};
+  const end = daemon.onRecord((record) => {
+    if (!wants(record)) return;
+    if (waiting.length < MOST_WAITING) waiting.push(record);
+    wake();
+  });
+  try {
+    const count = query.lines ?? (query.since === undefined ? DEFAULT_RECORDS : Number.POSITIVE_INFINITY);
+    const began = systemClock.now();
+    const old = await lastLines(daemon.eventFiles(), 'raw', count, ({ line }) => {
+      const record = recordOf(line);
+      return record !== null && wants(record) && record.at <= began;
+    });
+    for (const { line } of old) {
+      const record = recordOf(line);
+      if (record !== null) yield record;
+    }
+    if (query.follow !== true) return;
+    signal.addEventListener('abort', () => wake());
+    while (!signal.aborted) {
+      const next = waiting.shift();
+      if (next !== undefined) yield next;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  } finally {
+    end();
+  }
+}
+
+type Source = {
+  readonly of: InstanceRef;
+  readonly files: readonly string[];
+  readonly path: string;
+  readonly size: number;
+  readonly format: Parameters<typeof parseLine>[1];
+  readonly secrets: readonly string[];
+  follow(callback: () => void): () => void;
+};
+type Wants = (line: LogLine) => boolean;
+
+function sourceOf(daemon: Daemon, of: InstanceRef): Source {
+  const capture = daemon.captureOf(of);
+  const files = capture.logFiles;
+  const path = capture.logFile;
+  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const own = daemon.supervisor.state.services[of.service]?.spec.env ?? {};
+  const secrets = secretValues({ ...daemon.environmentOf(of.service), ...own });
+  return {
+    of,
+    files,
+    path,
+    size,
+    format: capture.policy.format,
+    secrets,
+    follow: (callback) => capture.follow(callback),
+  };
+}
+
+function isRange({ since, until, grep }: InputOf<'logs'>): boolean {
+  return since !== undefined || until !== undefined || grep !== undefined;
+}
+
+function wantsOf({ since, until, grep, stderr }: InputOf<'logs'>): Wants {
+  const pattern = grep === undefined ? null : patternOf(grep);
+  return ({ at, stream, line }) => {
+    if (stderr === true && stream !== 'stderr') return false;
+    if (at !== null && ((since !== undefined && at < since) || (until !== undefined && at > until))) return false;
+    return pattern === null || pattern.test(line);
+  };
+}
+
+function patternOf(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch (error) {
+    throw usageError(`--grep "${text}" is no regular expression: ${(error as Error).message}`);
+  }
+}
+
+function entryOf({ of, secrets }: Source, { at, stream, line }: LogLine): LogEntry {
+  return { instance: instanceName(of.service, of.index), at, stream, line: withoutSecrets(line, secrets) };
+}
+
+async function* entriesOf(source: Source, lines: AsyncIterable<LogLine>, wants: Wants): AsyncGenerator<LogEntry> {
+  for await (const line of lines) if (wants(line)) yield entryOf(source, line);
+}
+
+/** Each source is in order; the oldest next line of all comes next. */
+async function* mergeByTime(sources: readonly AsyncGenerator<LogEntry>[]): AsyncGenerator<LogEntry> {
+  const heads = await Promise.all(sources.map((source) => source.next()));
+  for (;;) {
+    let best = -1;
+    for (const [index, head] of heads.entries()) {
+      const oldest = heads[best];
+      if (head.done) continue;
+      if (oldest === undefined || oldest.done || (head.value.at ?? 0) < (oldest.value.at ?? 0)) best = index;
+    }
+    const chosen = heads[best];
+    const source = sources[best];
+    if (chosen === undefined || chosen.done || source === undefined) return;
+    yield chosen.value;
+    heads[best] = await source.next();
+  }
+}
+
+/** Log files that grow: their new lines, as fast as they are taken. */
+class Following {
+  readonly #waiting: LogEntry[] = [];
+  readonly #followers: readonly { readonly follower: LogFollower; readonly end: () => void }[];
+  #wake = () => {};
+  #hasGrown = true;
+
+  constructor(sources: readonly Source[], since: number, wants: Wants) {
+    this.#followers = sources.map((source) => ({
+      follower: new LogFollower(source.path, source.format, source.size, (line) => {
+        if (wants(line) && (line.at === null || line.at > since)) this.#waiting.push(entryOf(source, line));
+      }),
+      end: source.follow(() => {
+        this.#hasGrown = true;
+        this.#wake();
+      }),
+    }));
+  }
+
+  async *entries(signal: AbortSignal): AsyncGenerator<LogEntry> {
+    signal.addEventListener('abort', () => this.#wake());
+    while (!signal.aborted) {
+      const next = this.#waiting.shift();
+      if (next !== undefined) yield next;
+      else if (this.#hasGrown) {
+        this.#hasGrown = false;
+        for (const { follower } of this.#followers) await follower.advance();
+      } else
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+    }
+  }
+
+  close(): void {
+    for (const { follower, end } of this.#followers) {
+      end();
+      follower.close();
+    }
+  }
+}
+
+/** A line of events.ndjson: pino's `time` is our `at`. */
+function recordOf(line: string): Told | null {
+  try {
+    const { time, level, msg: _, ...fields } = JSON.parse(line);
+    return { ...fields, at: time, ...(LEVELS[level] ? { level: LEVELS[level] } : {}) };
+  } catch {
+    return null;
+  }
+}
+
+const LEVELS: Readonly<Record<number, string>> = { 20: 'debug', 40: 'warn', 50: 'error' };

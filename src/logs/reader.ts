@@ -1,0 +1,399 @@
+/** Log files → lines: all of them, the last ones, or those that come. */
+import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { pipeline } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { cutBefore, type LogFormat, type LogLine, parseLine, type StreamName } from './format.ts';
+
+export { type LogLine, parseLine } from './format.ts';
+
+export type TimeRange = { readonly sinceMs?: number; readonly untilMs?: number };
+
+const NEWLINE = 0x0a;
+const LONGEST_LINE = 1024 * 1024;
+const BLOCK_BYTES = 256 * 1024;
+/** How much of the end is read first, and by what it grows when that is not enough. */
+const FIRST_WINDOW_BYTES = 64 * 1024;
+const WINDOW_GROWTH = 4;
+/** From so many bytes on the begin of a line in pieces is not searched further. */
+const FAR_ENOUGH_BYTES = 4 * 1024 * 1024;
+/** A file's time lags behind the clock by a tick of the kernel (4 ms), on some file systems by 2 s. */
+const MTIME_LAG_MS = 2_000;
+
+/** All lines of `files` (oldest first, .gz too) within the range; ends early, without an error, when aborted. */
+export async function* readLines(
+  files: readonly string[],
+  format: LogFormat,
+  { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: TimeRange = {},
+  signal?: AbortSignal,
+): AsyncGenerator<LogLine> {
+  const sources = await openAll(files);
+  try {
+    // What was last written before the range holds nothing of it; raw logs have no other time.
+    const recent = sources.filter(({ stat }) => stat.mtimeMs + MTIME_LAG_MS >= sinceMs);
+    let isWithin = true;
+    for await (const lines of batches(recent, 0, format)) {
+      if (signal?.aborted) return;
+      for (const line of lines) {
+        // A line without time goes with the one before.
+        if (line.at !== null) isWithin = line.at >= sinceMs && line.at <= untilMs;
+        if (isWithin) yield line;
+      }
+    }
+  } finally {
+    await closeAll(sources);
+  }
+}
+
+/** The last `count` lines that `filter` takes, in order; reads as little of the end of `files` (oldest first) as that needs. */
+export async function lastLines(
+  files: readonly string[],
+  format: LogFormat,
+  count: number,
+  filter: (line: LogLine) => boolean = () => true,
+): Promise<readonly LogLine[]> {
+  if (count <= 0) return [];
+  const sources = await openAll(files);
+  try {
+    for (let bytes = FIRST_WINDOW_BYTES; ; bytes *= WINDOW_GROWTH) {
+      const window = windowOf(sources, bytes);
+      const tail = await readTail(window, { format, count, filter });
+      const isEnough = tail.length === count && (bytes >= FAR_ENOUGH_BYTES || tail.every(({ isWhole }) => isWhole));
+      if (isEnough || window.isAll) return tail.map(({ line }) => line);
+    }
+  } finally {
+    await closeAll(sources);
+  }
+}
+
+type Window = { readonly sources: readonly Source[]; readonly offset: number; readonly isAll: boolean };
+
+/** The last `bytes` of all; a gzipped file can only be read as a whole. */
+function windowOf(sources: readonly Source[], bytes: number): Window {
+  let missing = bytes;
+  for (const [index, { stat, isGzipped }] of [...sources.entries()].reverse()) {
+    if (stat.size >= missing) {
+      const offset = isGzipped ? 0 : stat.size - missing;
+      return { sources: sources.slice(index), offset, isAll: index === 0 && offset === 0 };
+    }
+    missing -= stat.size;
+  }
+  return { sources, offset: 0, isAll: true };
+}
+
+type Wanted = {
+  readonly format: LogFormat;
+  readonly count: number;
+  readonly filter: (line: LogLine) => boolean;
+};
+
+/** `isWhole` is false when pieces of the line may lie before the window. */
+type TailLine = { readonly line: LogLine; readonly isWhole: boolean };
+
+async function readTail(window: Window, { format, count, filter }: Wanted): Promise<readonly TailLine[]> {
+  const seen = new Set<StreamName | null>(window.isAll ? ['stdout', 'stderr', null] : [null]);
+  const tail: TailLine[] = [];
+  for await (const lines of batches(window.sources, window.offset, format)) {
+    for (const line of lines) {
+      if (filter(line)) tail.push({ line: detached(line), isWhole: seen.has(line.stream) });
+      seen.add(line.stream);
+    }
+    if (tail.length > count) tail.splice(0, tail.length - count);
+  }
+  return tail;
+}
+
+/** A line of its own: V8 keeps a string in memory as long as a part of it lives, here a whole block for a line. */
+function detached(line: LogLine): LogLine {
+  return { ...line, line: Buffer.from(line.line).toString() };
+}
+
+/** The lines of the sources, a block's worth at a time; from `offset` of the first on without the line there, whose begin is unknown. */
+async function* batches(
+  sources: readonly Source[],
+  offset: number,
+  format: LogFormat,
+): AsyncGenerator<readonly LogLine[]> {
+  const lines = new LineCollector(format);
+  let skip = offset > 0;
+  for (const [index, source] of sources.entries()) {
+    for await (const block of blocks(source, index === 0 ? offset : 0)) {
+      const first = skip ? block.indexOf(NEWLINE) : -1;
+      if (skip && first < 0) continue;
+      skip = false;
+      yield lines.push(block.subarray(first + 1));
+    }
+    yield lines.endOfFile();
+  }
+  yield lines.end();
+}
+
+type Source = { readonly handle: FileHandle; readonly stat: Stats; readonly isGzipped: boolean };
+
+/** Opens the newest first: a file that is rotated meanwhile is met again under its next name, never missed. */
+async function openAll(files: readonly string[]): Promise<readonly Source[]> {
+  const sources: Source[] = [];
+  try {
+    for (const file of files.toReversed()) {
+      const source = (await openSource(file)) ?? (await openSource(`${file}.gz`));
+      if (source === null) continue;
+      if (sources.some(({ stat }) => isSame(stat, source.stat))) await source.handle.close();
+      else sources.unshift(source);
+    }
+  } catch (error) {
+    await closeAll(sources);
+    throw error;
+  }
+  return sources;
+}
+
+/** `null`: there is no such file. */
+async function openSource(file: string): Promise<Source | null> {
+  try {
+    const handle = await open(file, 'r');
+    return { handle, stat: await handle.stat(), isGzipped: file.endsWith('.gz') };
+  } catch (error) {
+    if (isAbsence(error)) return null;
+    throw error;
+  }
+}
+
+async function closeAll(sources: readonly Source[]): Promise<void> {
+  for (const { handle } of sources) await handle.close();
+}
+
+/** What was in the file when it was opened; a block is only good until the next. */
+async function* blocks({ handle, stat, isGzipped }: Source, offset: number): AsyncGenerator<Buffer> {
+  if (isGzipped) {
+    yield* unzipped(handle);
+    return;
+  }
+  const buffer = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, stat.size - offset)));
+  for (let at = offset; at < stat.size; ) {
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, stat.size - at), at);
+    if (bytesRead === 0) return;
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Of a damaged file: what is before the damage. */
+async function* unzipped(handle: FileHandle): AsyncGenerator<Buffer> {
+  const compressed = handle.createReadStream({ start: 0, autoClose: false });
+  const chunks: AsyncIterable<Buffer> = pipeline(compressed, createGunzip(), () => {});
+  try {
+    yield* chunks;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+}
+
+/** Z_DATA_ERROR, Z_BUF_ERROR and their like. */
+function isDamage(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
+}
+
+function isAbsence(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+function isSame(a: Stats, b: Stats): boolean {
+  return a.ino === b.ino && a.dev === b.dev;
+}
+
+/** Blocks of a file → its lines; pieces of a line are joined, up to 1 MiB. */
+class LineCollector {
+  readonly #format: LogFormat;
+  #rest: Buffer[] = [];
+  #restLength = 0;
+  readonly #pieces = new Map<StreamName, LogLine[]>();
+
+  constructor(format: LogFormat) {
+    this.#format = format;
+  }
+
+  /** The lines that end in `block`, which is not longer than 1 MiB and may be reused. */
+  push(block: Buffer): readonly LogLine[] {
+    const lines: LogLine[] = [];
+    const first = block.indexOf(NEWLINE);
+    this.#keep(first < 0 ? block : block.subarray(0, first));
+    while (this.#restLength > LONGEST_LINE) lines.push(this.#cut());
+    if (first < 0) return lines;
+    this.#take(this.#takeRest().toString(), lines);
+    const last = block.lastIndexOf(NEWLINE);
+    // No character of UTF-8 contains a newline's byte, so all lines are decoded at once.
+    if (last > first) {
+      for (const text of block.toString('utf8', first + 1, last).split('\n')) this.#take(text, lines);
+    }
+    this.#keep(block.subarray(last + 1));
+    return lines;
+  }
+
+  /** A raw line may go on in the next file; any other that has no end there is torn. */
+  endOfFile(): readonly LogLine[] {
+    const lines: LogLine[] = [];
+    if (this.#format !== 'raw' && this.#restLength > 0) this.#take(this.#takeRest().toString(), lines);
+    return lines;
+  }
+
+  /** What is left, be it whole or not. */
+  end(): readonly LogLine[] {
+    const lines: LogLine[] = [];
+    if (this.#restLength > 0) this.#take(this.#takeRest().toString(), lines);
+    for (const pieces of this.#pieces.values()) lines.push(joined(pieces));
+    this.#pieces.clear();
+    return lines;
+  }
+
+  /** Forgets a line that has only begun. */
+  forget(): void {
+    this.#takeRest();
+    this.#pieces.clear();
+  }
+
+  #take(text: string, lines: LogLine[]): void {
+    const line = parseLine(text, this.#format);
+    const pieces = line.stream === null ? undefined : this.#pieces.get(line.stream);
+    if (line.stream === null || (!line.isPartial && pieces === undefined)) {
+      lines.push(line);
+      return;
+    }
+    const isTooLong = pieces !== undefined && lengthOf(pieces) + line.line.length > LONGEST_LINE;
+    if (isTooLong) lines.push(joined(pieces));
+    const all = isTooLong || pieces === undefined ? [line] : [...pieces, line];
+    if (line.isPartial) {
+      this.#pieces.set(line.stream, all);
+      return;
+    }
+    this.#pieces.delete(line.stream);
+    lines.push(joined(all));
+  }
+
+  #keep(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#rest.push(Buffer.from(bytes));
+    this.#restLength += bytes.length;
+  }
+
+  #takeRest(): Buffer {
+    const rest = Buffer.concat(this.#rest);
+    this.#rest = [];
+    this.#restLength = 0;
+    return rest;
+  }
+
+  #cut(): LogLine {
+    const rest = this.#takeRest();
+    const at = cutBefore(rest, LONGEST_LINE);
+    this.#keep(rest.subarray(at));
+    return { at: null, stream: null, line: rest.toString('utf8', 0, at), isPartial: true };
+  }
+}
+
+function lengthOf(pieces: readonly LogLine[]): number {
+  return pieces.reduce((sum, { line }) => sum + line.length, 0);
+}
+
+/** A line has the time of its last piece, so that times grow from line to line. */
+function joined(pieces: readonly LogLine[]): LogLine {
+  const last = pieces.at(-1) ?? parseLine('', 'raw');
+  return { ...last, line: pieces.map(({ line }) => line).join('') };
+}
+
+/** Hands out the lines that are added to a file, also across its rotation. */
+export class LogFollower {
+  readonly #path: string;
+  readonly #onLine: (line: LogLine) => void;
+  readonly #lines: LineCollector;
+  readonly #block = Buffer.allocUnsafe(BLOCK_BYTES);
+  #fd: number | null;
+  #offset: number;
+  #isClosed = false;
+
+  /** Begins `from` bytes behind the begin of the file that is at `path` now; of one that comes later at its begin. */
+  constructor(path: string, format: LogFormat, from: number, onLine: (line: LogLine) => void) {
+    this.#path = path;
+    this.#onLine = onLine;
+    this.#lines = new LineCollector(format);
+    this.#fd = openIfAny(path);
+    this.#offset = this.#fd === null ? 0 : from;
+  }
+
+  /** To be called when the file has grown or was rotated: reads up to its present end. */
+  advance(): void {
+    if (this.#isClosed) return;
+    this.#fd ??= openIfAny(this.#path);
+    this.#readToEnd();
+    for (let next = this.#next(); next !== null; next = this.#next()) {
+      const fd = openIfAny(next);
+      if (fd === null) return;
+      // What was written between the first reading and the rotation.
+      this.#readToEnd();
+      this.#tell(this.#lines.endOfFile());
+      if (this.#isClosed) closeSync(fd);
+      else this.#switchTo(fd);
+      this.#readToEnd();
+    }
+  }
+
+  /** Ends it for good; `onLine` may do so too. */
+  close(): void {
+    this.#isClosed = true;
+    this.#switchTo(null);
+  }
+
+  #switchTo(fd: number | null): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = fd;
+    this.#offset = 0;
+  }
+
+  #readToEnd(): void {
+    if (this.#fd === null) return;
+    const { size } = fstatSync(this.#fd);
+    if (size < this.#offset) {
+      // A write that failed was taken back: what comes next stands where it began.
+      this.#offset = size;
+      this.#lines.forget();
+    }
+    while (this.#fd !== null) {
+      const bytesRead = readSync(this.#fd, this.#block, 0, this.#block.length, this.#offset);
+      if (bytesRead === 0) return;
+      this.#offset += bytesRead;
+      this.#tell(this.#lines.push(this.#block.subarray(0, bytesRead)));
+    }
+  }
+
+  #tell(lines: readonly LogLine[]): void {
+    for (const line of lines) if (!this.#isClosed) this.#onLine(line);
+  }
+
+  /** The file that was begun after the open one; `null`: there is none. Several rotations at once are followed while plain. */
+  #next(): string | null {
+    if (this.#fd === null) return null;
+    const own = fstatSync(this.#fd);
+    const present = statIfAny(this.#path);
+    if (present === null || isSame(present, own)) return null;
+    let newer = this.#path;
+    for (let index = 1; ; index++) {
+      const path = `${this.#path}.${index}`;
+      const rotated = statIfAny(path);
+      if (rotated === null) return this.#path;
+      if (isSame(rotated, own)) return newer;
+      newer = path;
+    }
+  }
+}
+
+function openIfAny(path: string): number | null {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    if (isAbsence(error)) return null;
+    throw error;
+  }
+}
+
+function statIfAny(path: string): Stats | null {
+  return statSync(path, { throwIfNoEntry: false }) ?? null;
+}

@@ -1,0 +1,160 @@
+/** What outlives a supervisor on disk: written whole (temporary file, fsync, rename), read back or put aside. */
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ServiceSpec } from '../core/service.ts';
+import { DEFAULT_LOGS } from '../core/service.ts';
+import type { Snapshot } from './supervisor.ts';
+
+/** Changes when an older reader would misread it. */
+const FORMAT = 1;
+
+/** A snapshot with what else the next supervisor has to know. */
+export type Saved = Snapshot & {
+  /** Of /proc: what ran in another boot runs no more. */
+  readonly bootId: string;
+  /** Service → the name of its kept environment. */
+  readonly environments: Readonly<Record<string, string>>;
+  /** The file of the last apply, read again at SIGHUP. */
+  readonly file: string | null;
+};
+
+export type Loaded = {
+  /** `null`: there is none. */
+  readonly saved: Saved | null;
+  /** What went wrong with which file, for people. */
+  readonly problems: readonly string[];
+};
+
+/** A file of the state, and a copy of it beside for the day that it is broken. */
+export class Store {
+  readonly #file: string;
+  readonly #copy: string;
+  #copyTimer: NodeJS.Timeout | null = null;
+  #text = '';
+
+  constructor(file: string) {
+    this.#file = file;
+    this.#copy = `${file}.last-good`;
+  }
+
+  /** Writes it before it returns. @throws when the disk refuses. */
+  write(saved: Saved): void {
+    const text = `${JSON.stringify({ format: FORMAT, ...saved })}\n`;
+    if (text === this.#text) return;
+    replaceFile(this.#file, text, true);
+    this.#text = text;
+    // The copy is for a file that was broken by others: it may be late, and needs no fsync.
+    this.#copyTimer ??= setTimeout(() => this.flush(), COPY_AFTER_MS);
+  }
+
+  /** Writes the copy now, if it is late. */
+  flush(): void {
+    if (this.#copyTimer === null) return;
+    clearTimeout(this.#copyTimer);
+    this.#copyTimer = null;
+    try {
+      replaceFile(this.#copy, this.#text, false);
+    } catch {
+      // The file itself is there; the next write tries again.
+    }
+  }
+
+  /** The last state; a broken file is kept aside and the copy taken. */
+  read(): Loaded {
+    const problems: string[] = [];
+    const saved = this.#readOne(this.#file, problems) ?? this.#readOne(this.#copy, problems);
+    return { saved, problems };
+  }
+
+  #readOne(file: string, problems: string[]): Saved | null {
+    let text: string;
+    try {
+      text = readFileSync(file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        problems.push(`cannot read ${file}: ${(error as Error).message}`);
+      return null;
+    }
+    const parsed = parse(text);
+    if (typeof parsed !== 'string') return parsed;
+    const aside = `${file}.broken-${new Date().toISOString().replace(/[:.]/g, '-')}`;
+    renameSync(file, aside);
+    problems.push(`${file} is broken (${parsed}); it is kept as ${aside}`);
+    return null;
+  }
+}
+
+const COPY_AFTER_MS = 200;
+
+/** Replaces a file by one with this text, whole or not at all; mode 0600. */
+export function replaceFile(file: string, text: string, isDurable: boolean): void {
+  const temporary = `${file}.${process.pid}.tmp`;
+  const fd = openSync(temporary, 'w', 0o600);
+  try {
+    try {
+      writeFileSync(fd, text);
+      if (isDurable) fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, file);
+    if (isDurable) syncFolder(dirname(file));
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** A rename is on disk when its folder is. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The state, or why it is none. Written by us into a folder that is ours: its shape is looked at, not every value. */
+function parse(text: string): Saved | string {
+  let value: Partial<Saved> & { readonly format?: unknown };
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is no map';
+  if (value.format !== FORMAT) return `format ${String(value.format)}, expected ${FORMAT}`;
+  const { state, runs, environments, bootId, file } = value;
+  if (
+    !isMap(state) ||
+    !isMap(state['services']) ||
+    !isMap(runs) ||
+    !isMap(environments) ||
+    typeof bootId !== 'string'
+  ) {
+    return 'parts of it are missing';
+  }
+  const broken = Object.entries(state['services']).find(([, service]) => !isService(service));
+  if (broken !== undefined) return `the service ${broken[0]} has no spec or no instances`;
+  const full = { ...value, file: file ?? null } as Saved;
+  return { ...full, state: { ...full.state, services: withNewKeys(full.state.services) } };
+}
+
+/** Keys that specs of an older version don't have get their defaults. */
+function withNewKeys(services: Saved['state']['services']): Saved['state']['services'] {
+  const entries = Object.entries(services).map(([name, service]) => {
+    const spec: ServiceSpec = { ...service.spec, logs: { ...DEFAULT_LOGS, ...service.spec.logs } };
+    return [name, { ...service, spec }];
+  });
+  return Object.fromEntries(entries);
+}
+
+function isService(value: unknown): boolean {
+  if (!isMap(value) || !isMap(value['spec']) || !Array.isArray(value['instances'])) return false;
+  return value['instances'].every((instance) => isMap(instance) && typeof instance['name'] === 'string');
+}
+
+function isMap(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
