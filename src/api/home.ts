@@ -17,6 +17,8 @@ export type Home = {
   readonly logs: string;
   /** FIFOs that are the stdout and stderr of instances. */
   readonly streams: string;
+  /** The piece of output that is on its way from a stream to its log. */
+  readonly spool: string;
   /** What commands had in their environment when they started services. */
   readonly environments: string;
   /** What a daemon in the background says when it can't begin, or crashes. */
@@ -33,6 +35,7 @@ export function homeOf(environment: Readonly<Record<string, string | undefined>>
     events: join(folder, 'events.ndjson'),
     logs: join(folder, 'logs'),
     streams: join(folder, 'streams'),
+    spool: join(folder, 'spool'),
     environments: join(folder, 'environments'),
     daemonLog: join(folder, 'daemon.log'),
   };

@@ -1,15 +1,26 @@
 /** The output of one instance: two FIFOs that are its stdout and stderr, read into its log file as they fill. */
 import { execFileSync } from 'node:child_process';
-import { chownSync, closeSync, constants, existsSync, openSync, readSync, rmSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { LogPolicy } from '../core/service.ts';
 import type { OutputChannel, StreamName } from '../host/host.ts';
 import { type Readable, whenReadable } from '../host/readable.ts';
 import { LineFormatter } from '../logs/format.ts';
 import { LogFile } from '../logs/log-file.ts';
+import { CHUNK_BYTES, type Spool } from './spool.ts';
 
-/** As much as a FIFO holds. All streams share the buffer: what is read is written before anything else happens. */
-const CHUNK = Buffer.allocUnsafe(64 * 1024);
+/** All streams share it: what is read is written before anything else happens. */
+const CHUNK = Buffer.allocUnsafe(CHUNK_BYTES);
 /** Chunks of one stream before others have their turn. */
 const CHUNKS_A_TURN = 16;
 
@@ -22,6 +33,8 @@ export type CaptureOptions = {
   readonly folder: string;
   readonly logFile: string;
   readonly policy: LogPolicy;
+  /** Keeps what is on its way, so that no kill loses it; `null`: there is none. */
+  readonly spool: Spool | null;
   now(): number;
   /** Something for people: output is lost, or is kept again. */
   notice(text: string, level: 'warn' | 'error'): void;
@@ -53,6 +66,7 @@ export class Capture implements OutputChannel {
     this.files = Object.values(this.#paths);
     this.#policy = options.policy;
     this.#formatters = formatters(options.policy);
+    for (const name of STREAMS) this.#formatters[name].restore(readRest(this.#paths[name]));
     this.#file = this.#newFile();
   }
 
@@ -134,7 +148,8 @@ export class Capture implements OutputChannel {
   close(isGone: boolean): void {
     for (const name of STREAMS) this.#end(name);
     this.#file.close();
-    if (isGone) for (const file of this.files) rmSync(file, { force: true });
+    if (!isGone) return;
+    for (const file of this.files) for (const each of [file, `${file}.rest`]) rmSync(each, { force: true });
   }
 
   #newFile(): LogFile {
@@ -142,27 +157,64 @@ export class Capture implements OutputChannel {
     return new LogFile({ path, policy: this.#policy, now });
   }
 
+  /** Writes the chunk that the daemon before had read, from the place where it began. */
+  recover({ stream, at, file, rest, chunk }: NonNullable<ReturnType<Spool['leftover']>>): void {
+    if (this.#file.position().ino === file.ino) this.#file.truncateTo(file.size);
+    this.#formatters[stream].restore(rest);
+    this.#write(this.#formatters[stream].push(chunk, at));
+    this.#keepRest(stream, rest.length > 0);
+  }
+
   #take(name: StreamName): void {
     const stream = this.#streams[name];
     if (stream === null) return;
+    const formatter = this.#formatters[name];
     for (let count = 0; count < CHUNKS_A_TURN; count++) {
-      const length = readSome(stream.fd);
-      if (length === null) return;
-      if (length === 0) {
-        this.#write(this.#formatters[name].end(this.#options.now()));
+      const at = this.#options.now();
+      const hadRest = formatter.rest.length > 0;
+      const chunk = this.#read(stream.fd, name, at);
+      if (chunk === null) return;
+      if (chunk.length === 0) {
+        this.#write(formatter.end(at));
+        this.#keepRest(name, hadRest);
         this.#end(name);
         return;
       }
-      const chunk = CHUNK.subarray(0, length);
-      this.#write(this.#formatters[name].push(chunk, this.#options.now()));
+      this.#write(formatter.push(chunk, at));
+      this.#keepRest(name, hadRest);
+      this.#options.spool?.done();
       this.#listener?.(name, chunk);
-      if (length < CHUNK.length) return;
+      if (chunk.length < CHUNK.length) return;
+    }
+  }
+
+  /** The next chunk; empty at the end, `null` when there is nothing now. */
+  #read(fd: number, stream: StreamName, at: number): Buffer | null {
+    const { spool, instance } = this.#options;
+    this.#file.rotateIfDue();
+    if (spool !== null) {
+      const rest = this.#formatters[stream].rest;
+      const chunk = spool.read(fd, { instance, stream, at, file: this.#file.position(), rest });
+      if (chunk !== null) return chunk;
+    }
+    const length = readSome(fd);
+    return length === null ? null : CHUNK.subarray(0, length);
+  }
+
+  /** The begin of a line waits on disk for its end, beside the FIFO. */
+  #keepRest(name: StreamName, hadRest: boolean): void {
+    const { rest } = this.#formatters[name];
+    if (rest.length === 0 && !hadRest) return;
+    try {
+      if (rest.length === 0) rmSync(`${this.#paths[name]}.rest`, { force: true });
+      else writeFileSync(`${this.#paths[name]}.rest`, rest, { mode: 0o600 });
+    } catch {
+      // A full disk: it is in memory, and lost only with the daemon.
     }
   }
 
   #write(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    this.#file.rotateIfDue();
     this.#file.write(bytes);
     this.#tellDrops();
     for (const callback of this.#followers) callback();
@@ -209,5 +261,13 @@ function readSome(fd: number): number | null {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return null;
     return 0;
+  }
+}
+
+function readRest(path: string): Buffer {
+  try {
+    return readFileSync(`${path}.rest`);
+  } catch {
+    return Buffer.alloc(0);
   }
 }

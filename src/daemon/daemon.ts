@@ -26,6 +26,7 @@ import { type LinkServer, openLink } from './link-server.ts';
 import { Operations, refsOf } from './operations.ts';
 import { instanceViews } from './queries.ts';
 import { maskedCommand, secretValues } from './secrets.ts';
+import { Spool } from './spool.ts';
 
 /** After a refused write of the state another one is tried, whether anything has changed or not. */
 const SAVE_AGAIN_MS = 5_000;
@@ -49,6 +50,7 @@ export class Daemon {
   readonly #eventsFile: LogFile;
   readonly #journal: Journal;
   readonly #link: LinkServer;
+  readonly #spool: Spool | null;
   readonly #changeListeners = new Set<() => void>();
   readonly #recordListeners = new Set<(record: Told) => void>();
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
@@ -64,15 +66,17 @@ export class Daemon {
       (token) => daemon?.supervisor.knows(token) === true,
       (token, message) => daemon?.supervisor.hear(token, message),
     );
-    daemon = new Daemon(options, link);
+    const spool = await Spool.open(options.home.spool);
+    daemon = new Daemon(options, link, spool);
     return daemon;
   }
 
-  private constructor(options: DaemonOptions, link: LinkServer) {
+  private constructor(options: DaemonOptions, link: LinkServer, spool: Spool | null) {
     const { home } = options;
     this.home = home;
     this.#options = options;
     this.#link = link;
+    this.#spool = spool;
     this.#eventsFile = new LogFile({
       path: home.events,
       policy: { ...DEFAULT_LOGS, format: 'raw' },
@@ -113,6 +117,7 @@ export class Daemon {
       prepare: (refs) => this.#prepare(refs),
       lastErrors: (of, since, count) => this.#lastErrors(of, since, count),
     });
+    this.#recoverLogs();
     if (saved === null || restored === null) return;
     this.#restore(saved, restored.toStart);
   }
@@ -188,6 +193,7 @@ export class Daemon {
       folder: this.home.streams,
       logFile: join(this.home.logs, `${instance}.log`),
       policy,
+      spool: this.#spool,
       now: () => systemClock.now(),
       notice: (reason, level) => this.notice(reason, level, of),
     });
@@ -235,6 +241,16 @@ export class Daemon {
   notice(reason: string, level: 'info' | 'warn' | 'error', of?: InstanceRef): void {
     const who = of && { service: of.service, instance: instanceName(of.service, of.index) };
     this.#journal.write({ phase: 'notice', level, reason, ...who }, systemClock.now());
+  }
+
+  /** What the daemon before had read, and perhaps not written. */
+  #recoverLogs(): void {
+    const leftover = this.#spool?.leftover() ?? null;
+    const [service = '', index = ''] = leftover?.instance.split(':') ?? [];
+    const of = { service, index: Number(index) };
+    if (leftover !== null && this.supervisor.state.services[service] !== undefined)
+      this.captureOf(of).recover(leftover);
+    this.#spool?.done();
   }
 
   #restore(saved: Saved, toStart: readonly InstanceRef[]): void {

@@ -1,4 +1,5 @@
 /** What Node can't ask of the kernel, by koffi: an optional dependency, `null` where it is missing. */
+import type Koffi from 'koffi';
 import type { LibraryHandle } from 'koffi';
 
 /** linux/pidfd.h: _IOWR(0xFF, 11, 64 bytes of struct pidfd_info). */
@@ -6,6 +7,11 @@ const PIDFD_GET_INFO = 0xc040ff0b;
 const INFO_BYTES = 64;
 const INFO_EXIT = 8n;
 const EXIT_CODE_AT = 60;
+/** asm-generic/ioctls.h, sys/mman.h. */
+const FIONREAD = 0x541b;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 /** The same number on every architecture since Linux 5.3. */
 const SYS_PIDFD_OPEN = 434;
 
@@ -14,6 +20,17 @@ export type Native = {
   openPidfd(pid: number): number;
   /** wait(2)'s status of a process that has ended, or `null` where the kernel doesn't tell (before 6.15). */
   exitStatus(pidfd: number): number | null;
+  /** Maps a file of that size, shared: what stands in it survives this process, whatever ends it. `null` when refused. */
+  mapFile(fd: number, size: number): Mapping | null;
+};
+
+/** A file in memory. */
+export type Mapping = {
+  readonly bytes: Buffer;
+  /** How many bytes can be read from a pipe now. */
+  available(fd: number): number;
+  /** Reads into the mapping, at `offset`; the number of bytes, or -1. */
+  read(fd: number, offset: number, length: number): number;
 };
 
 let loaded: Promise<Native | null> | null = null;
@@ -21,14 +38,16 @@ let loaded: Promise<Native | null> | null = null;
 /** Loads it once; every later call answers the same. */
 export function loadNative(): Promise<Native | null> {
   loaded ??= import('koffi').then(
-    (module) => bind(module.default.load(null as unknown as string)),
+    ({ default: koffi }) => bind(koffi.load(null as unknown as string), koffi.view),
     () => null,
   );
   return loaded;
 }
 
-function bind(libc: LibraryHandle): Native {
+function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const syscall = libc.func('long syscall(long number, int pid, unsigned int flags)');
+  const mmap = libc.func('void *mmap(void *where, size_t length, int protection, int flags, int fd, int64_t offset)');
+  const read = libc.func('long read(int fd, void *buffer, size_t count)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -37,6 +56,16 @@ function bind(libc: LibraryHandle): Native {
       info.writeBigUInt64LE(INFO_EXIT);
       const isTold = Number(ioctl(pidfd, PIDFD_GET_INFO, info)) === 0 && (info.readBigUInt64LE() & INFO_EXIT) !== 0n;
       return isTold ? info.readInt32LE(EXIT_CODE_AT) : null;
+    },
+    mapFile: (fd, size) => {
+      const address: unknown = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+      if (typeof address !== 'bigint' || address === MAP_FAILED) return null;
+      const count = Buffer.alloc(4);
+      return {
+        bytes: Buffer.from(view(address, size)),
+        available: (pipe) => (Number(ioctl(pipe, FIONREAD, count)) === 0 ? count.readInt32LE() : 0),
+        read: (pipe, offset, length) => Number(read(pipe, address + BigInt(offset), length)),
+      };
     },
   };
 }
