@@ -87,7 +87,22 @@ function typeOf({ type, anyOf, enum: known }) {
 }
 
 function cli() {
-  const commands = ['run', 'validate', 'init'].map((name) => load(`src/cli/commands/${name}.ts`)[`${name}Command`]());
+  const files = {
+    run: ['run'],
+    start: ['start'],
+    control: ['stop', 'restart', 'delete', 'scale', 'signal'],
+    apply: ['apply'],
+    ls: ['ls', 'show', 'env'],
+    logs: ['logs', 'events'],
+    validate: ['validate'],
+    init: ['init'],
+    doctor: ['doctor'],
+    daemon: ['daemon', 'ping', 'kill', 'update'],
+  };
+  const commands = Object.entries(files).flatMap(([file, names]) => {
+    const loaded = load(`src/cli/commands/${file}.ts`);
+    return names.map((name) => loaded[`${name}Command`]());
+  });
   const texts = commands.map((command) => {
     let text = '';
     command.configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 80 });

@@ -3,6 +3,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { EXIT, GsupError } from '../core/error.ts';
 import { type Home, socketPath } from './home.ts';
 import { type CallOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
+import type { Refusal } from './types.ts';
 
 export type Client = {
   readonly [K in RouteName]: (
@@ -10,9 +11,6 @@ export type Client = {
     signal?: AbortSignal,
   ) => Routes[K]['isStream'] extends true ? AsyncGenerator<ReplyOf<K>> : Promise<ReplyOf<K>>;
 };
-
-/** What a daemon answers when a call can't be obeyed. */
-export type Refusal = { readonly error: string; readonly exitStatus: number; readonly hint?: string };
 
 /** `onVersion` is told the version of the daemon with each answer. */
 export function createClient(home: Home, onVersion: (version: string) => void = () => {}): Client {

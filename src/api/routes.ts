@@ -7,7 +7,7 @@ import type { EnvironmentView, InstanceView, LogEntry, OperationLine, PingReply,
 export const PROTOCOL = 1;
 
 /** `isStream`: the reply is NDJSON, one `Reply` a line, until it ends. */
-export type Route<Input extends v.GenericSchema, Reply, IsStream extends boolean> = {
+type Route<Input extends v.GenericSchema, Reply, IsStream extends boolean> = {
   readonly method: 'GET' | 'POST';
   /** `:name` stands for the input of that name. */
   readonly path: string;

@@ -5,6 +5,7 @@ import { type Context, Hono } from 'hono';
 import * as v from 'valibot';
 import { EXIT, isGsupError } from '../core/error.ts';
 import { type InputOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
+import type { Refusal } from './types.ts';
 
 /** One for each route; a stream's `signal` is aborted when its reader is gone. */
 export type Handlers = {
@@ -94,5 +95,6 @@ function refuse(
   exitStatus: number,
   hint?: string,
 ): Response {
-  return context.json({ error, exitStatus, ...(hint === undefined ? {} : { hint }) }, status);
+  const refusal: Refusal = { error, exitStatus, ...(hint === undefined ? {} : { hint }) };
+  return context.json(refusal, status);
 }

@@ -58,6 +58,9 @@ export type PingReply = {
   readonly native: boolean;
 };
 
+/** What a daemon answers when a call can't be obeyed. */
+export type Refusal = { readonly error: string; readonly exitStatus: number; readonly hint?: string };
+
 /** A record with its moment, as it goes over the wire and into events.ndjson. */
 export type Told = PhaseRecord & { readonly at: number };
 

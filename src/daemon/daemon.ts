@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Home } from '../api/home.ts';
 import type { InstanceView, Told } from '../api/types.ts';
-import { EXIT, GsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
-import { instanceName, nearest } from '../core/name.ts';
+import { type InstanceName, instanceName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import { restoreState } from '../core/restore.ts';
 import { initialState, instancesOf } from '../core/root-state.ts';
@@ -13,6 +12,7 @@ import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
 import { LocalHost } from '../host/local-host.ts';
+import { type Foundling, findByLink } from '../host/processes.ts';
 import { findGroup, findUser } from '../host/user.ts';
 import { LogFile } from '../logs/log-file.ts';
 import { lastLines } from '../logs/reader.ts';
@@ -23,7 +23,8 @@ import { Supervisor } from '../supervisor/supervisor.ts';
 import { Capture, makeFifos } from './capture.ts';
 import { Environments } from './environments.ts';
 import { type LinkServer, openLink } from './link-server.ts';
-import { Operations, refsOf } from './operations.ts';
+import { instancesNamed } from './names.ts';
+import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
 import { maskedCommand, secretValues } from './secrets.ts';
 import { Spool } from './spool.ts';
@@ -118,8 +119,12 @@ export class Daemon {
       lastErrors: (of, since, count) => this.#lastErrors(of, since, count),
     });
     this.#recoverLogs();
+    // A copy may be older than what runs: then the processes themselves are asked.
+    const foundlings = problems.length > 0 ? findByLink(link.path) : [];
+    this.#tellUnknown(foundlings);
     if (saved === null || restored === null) return;
-    this.#restore(saved, restored.toStart);
+    const asked = Object.fromEntries(foundlings.map(({ instance, ...identity }) => [instance, identity]));
+    this.#restore({ ...saved.runs, ...asked }, restored.toStart);
   }
 
   /** Calls back for every record from now on; the result ends it. */
@@ -136,34 +141,7 @@ export class Daemon {
 
   /** `api`, `api:1` or `all` → the instances meant. @throws {GsupError} 4 for an unknown name. */
   refsOf(names: readonly string[]): readonly InstanceRef[] {
-    const { services } = this.supervisor.state;
-    const refs = names.flatMap((name) => {
-      if (name === 'all') return Object.keys(services).flatMap((service) => refsOf(this.supervisor.state, service));
-      const [service = '', index] = name.split(':');
-      const known = services[service];
-      const all = refsOf(this.supervisor.state, service);
-      if (known === undefined) throw unknownService(service, Object.keys(services));
-      if (index === undefined) return all;
-      const own = all.filter((of) => String(of.index) === index);
-      if (own.length > 0) return own;
-      const hint = `it has ${all.length === 1 ? `${service}:0` : `${service}:0 to ${service}:${all.length - 1}`}`;
-      throw new GsupError(`no instance ${name}`, { exitStatus: EXIT.noSuchService, hint });
-    });
-    const byName = new Map(refs.map((of) => [instanceName(of.service, of.index), of]));
-    return [...byName.values()];
-  }
-
-  /** The services that names mean; an instance's name means no service. @throws {GsupError} 4, or 2 for an instance. */
-  servicesOf(names: readonly string[]): readonly string[] {
-    const instance = names.find((name) => name.includes(':'));
-    if (instance !== undefined) {
-      const [service = ''] = instance.split(':');
-      const hint = `name the service (${service}), or change its count with "gsup scale ${service} N"`;
-      throw new GsupError(`${instance} is one instance, not a service`, { exitStatus: EXIT.usage, hint });
-    }
-    const found = names.flatMap((name) => (name === 'all' ? Object.keys(this.supervisor.state.services) : [name]));
-    this.refsOf(found);
-    return [...new Set(found)];
+    return instancesNamed(this.supervisor.state, names);
   }
 
   environmentOf(service: string): Readonly<Record<string, string>> {
@@ -253,8 +231,17 @@ export class Daemon {
     this.#spool?.done();
   }
 
-  #restore(saved: Saved, toStart: readonly InstanceRef[]): void {
-    this.supervisor.restore(saved.runs);
+  /** Nothing is known of them but that they run: they are told, never touched. */
+  #tellUnknown(foundlings: readonly Foundling[]): void {
+    const known = new Set(instancesOf(this.supervisor.state).map(({ of }) => instanceName(of.service, of.index)));
+    for (const { instance, pid } of foundlings) {
+      if (known.has(instance as InstanceName)) continue;
+      this.notice(`${instance} runs as ${pid} and the state does not know it; end it with "kill ${pid}"`, 'error');
+    }
+  }
+
+  #restore(runs: Saved['runs'], toStart: readonly InstanceRef[]): void {
+    this.supervisor.restore(runs);
     const services = [...new Set(toStart.map(({ service }) => service))];
     this.#prepare(toStart);
     for (const service of services) {
@@ -348,21 +335,6 @@ export class Daemon {
       }
     }
   }
-}
-
-/** How many instances live. */
-export function liveCount({ supervisor }: Daemon): number {
-  return instancesOf(supervisor.state).filter(({ state }) => ['starting', 'running', 'stopping'].includes(state.name))
-    .length;
-}
-
-/** The error of a name that nobody has. */
-export function unknownService(name: string, known: readonly string[]): GsupError {
-  const near = nearest(name, known);
-  const others =
-    known.length === 0 ? 'there are none yet: "gsup start" adds one' : `there are ${known.slice(0, 10).join(', ')}`;
-  const hint = near === null ? others : `did you mean ${near}?`;
-  return new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService, hint });
 }
 
 function ownerOf({ user, group }: ServiceSpec): { uid: number; gid: number } | null {

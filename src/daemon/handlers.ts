@@ -12,6 +12,7 @@ import { pidOf } from '../core/state.ts';
 import { instanceEnvironment } from '../host/environment.ts';
 import { loadNative } from '../host/native.ts';
 import type { Daemon } from './daemon.ts';
+import { servicesNamed } from './names.ts';
 import { refused } from './operations.ts';
 import { masked, maskedValue } from './secrets.ts';
 import { eventStream, logStream } from './streams.ts';
@@ -46,10 +47,10 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
         for (const { service } of refs) if (environment) daemon.setEnvironment(service, environment);
         return operations.restart(refs, tell);
       }),
-    delete: ({ names }) => operate((tell) => operations.delete(daemon.servicesOf(names), tell)),
+    delete: ({ names }) => operate((tell) => operations.delete(servicesNamed(supervisor.state, names), tell)),
     scale: ({ name, instances }) =>
       operate((tell) => {
-        const [service = ''] = daemon.servicesOf([name]);
+        const [service = ''] = servicesNamed(supervisor.state, [name]);
         return operations.scale(service, instances, tell);
       }),
     signal: ({ names, signal }) => ({ signalled: sendSignal(daemon, names, signal) }),

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fitsSocket, type Home, homeKey } from '../api/home.ts';
 import type { Link } from '../supervisor/supervisor.ts';
 
@@ -49,13 +49,6 @@ function linkPath(home: Home): string {
   if (statSync(folder).uid !== process.getuid?.()) return own;
   chmodSync(folder, 0o711);
   return join(folder, 'link.sock');
-}
-
-/** Takes the folder of a link that is not in the home with it. */
-export function removeLink(home: Home): void {
-  const path = linkPath(home);
-  rmSync(path, { force: true });
-  if (dirname(path) !== home.folder) rmSync(dirname(path), { recursive: true, force: true });
 }
 
 function talk(socket: Socket, apps: Map<string, Socket>, knows: (token: string) => boolean, hear: Hear): void {

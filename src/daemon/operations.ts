@@ -7,6 +7,7 @@ import { instanceName } from '../core/name.ts';
 import type { Verdict } from '../core/record.ts';
 import type { SupervisorState } from '../core/root-state.ts';
 import type { ServiceSpec } from '../core/service.ts';
+import { refsOf } from './names.ts';
 import { runOf, type StartStatus, startStatus, stopStatus } from './outcome.ts';
 
 /** How a started instance without a check has to live until its start counts as good. */
@@ -315,11 +316,6 @@ type WithoutTime<E> = E extends { readonly at: number } ? Omit<E, 'at'> : never;
 /** What others depend on comes first. */
 function startOrder(dependencies: Dependencies): readonly string[] {
   return stopWaves(dependencies).toReversed().flat();
-}
-
-/** The instances of a service, as far as there are any. */
-export function refsOf(state: SupervisorState, service: string): readonly InstanceRef[] {
-  return [...(state.services[service]?.instances.keys() ?? [])].map((index) => ({ service, index }));
 }
 
 /** The last line of an operation that did not begin. */

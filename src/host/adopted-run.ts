@@ -5,7 +5,7 @@ import { findCgroup } from './cgroup.ts';
 import { type ExitWatch, watchExit } from './exit-watch.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
 import { ProcessTree } from './process-tree.ts';
-import { findLeader, isLeader } from './processes.ts';
+import { findLeader, isLeader, readStat } from './processes.ts';
 
 export class AdoptedRun implements HostRun {
   readonly #request: SpawnRequest;
@@ -20,8 +20,10 @@ export class AdoptedRun implements HostRun {
     const { pid, startTicks, token } = this.#identity;
     const { output } = request.streams;
     if (typeof output !== 'string') output.read();
-    // Without its leader a run may still have survivors; its group's number is the leader's pid.
-    this.#tree = pid === null ? null : new ProcessTree({ pid, startTicks, token }, true, findCgroup(token));
+    // Without its leader a run may still have survivors in its group, as long as its number is nobody else's by now:
+    // the kernel gives no pid away that still is the number of a group.
+    const hasGroup = pid !== null && (found !== null || readStat(pid) === null);
+    this.#tree = pid === null ? null : new ProcessTree({ pid, startTicks, token }, hasGroup, findCgroup(token));
     if (found === null) this.#tree?.leaderEnded();
     else {
       this.#watch = watchExit(found, (code, signal) => {

@@ -118,6 +118,31 @@ export function findLeader(token: string): { pid: number; startTicks: number; to
   return null;
 }
 
+/** A leader that says itself, by its environment, of which instance it is. */
+export type Foundling = {
+  readonly instance: string;
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly token: string;
+};
+
+/** Session leaders whose GSUP_LINK is `linkPath`: what runs for one home, whatever is known of it. */
+export function findByLink(linkPath: string): readonly Foundling[] {
+  return readdirSync('/proc').flatMap((entry): Foundling[] => {
+    const pid = Number(entry);
+    const stat = Number.isInteger(pid) ? readStat(pid) : null;
+    if (stat === null || stat.session !== pid || isDead(stat)) return [];
+    const environment = new Map(
+      read(`/proc/${pid}/environ`)
+        .split('\0')
+        .map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
+    );
+    const [service, index, token] = ['GSUP_SERVICE', 'GSUP_INSTANCE', 'GSUP_ID'].map((name) => environment.get(name));
+    if (environment.get('GSUP_LINK') !== linkPath || !service || !index || !token) return [];
+    return [{ instance: `${service}:${index}`, pid, startTicks: stat.startTicks, token }];
+  });
+}
+
 function isDead({ state }: ProcessStat): boolean {
   return state === 'Z' || state === 'X';
 }
