@@ -11,6 +11,7 @@ import { initialState, instancesOf } from '../core/root-state.ts';
 import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
+import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink } from '../host/processes.ts';
 import { findGroup, findUser } from '../host/user.ts';
@@ -22,7 +23,7 @@ import { type Saved, Store } from '../supervisor/store.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { Capture, makeFifos } from './capture.ts';
 import { Environments } from './environments.ts';
-import { type LinkServer, openLink } from './link-server.ts';
+import { linkOf } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
@@ -62,11 +63,11 @@ export class Daemon {
   /** Takes up what the daemon before left, and starts what should run. */
   static async open(options: DaemonOptions): Promise<Daemon> {
     let daemon: Daemon | null = null;
-    const link = await openLink(
-      options.home,
-      (token) => daemon?.supervisor.knows(token) === true,
-      (token, message) => daemon?.supervisor.hear(token, message),
-    );
+    const link = await openLink({
+      ...linkOf(options.home),
+      knows: (token) => daemon?.supervisor.knows(token) === true,
+      hear: (token, message) => daemon?.supervisor.hear(token, message),
+    });
     const spool = await Spool.open(options.home.spool);
     daemon = new Daemon(options, link, spool);
     return daemon;

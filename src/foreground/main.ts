@@ -5,12 +5,14 @@ import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
+import type { LinkOptions } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
+import { lateLink } from './link.ts';
 import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
 
@@ -45,6 +47,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     prefixes.set(key, prefixed);
     return prefixed.onChunk;
   };
+  const link = lateLink(environment);
   const supervisor = new Supervisor({
     state: initialState(spec),
     host: new LocalHost(),
@@ -52,6 +55,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     journal,
     random: Math.random,
     environmentOf: () => environment,
+    ...(link === null ? {} : { link }),
     streamsOf: (of) => ({
       stdin: isSingle && (isInTerminal || !process.stdin.isTTY) ? 'inherit' : 'ignore',
       output: needsPipes ? 'pipe' : 'inherit',
@@ -64,9 +68,12 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     spec.services.map(({ name }) => name),
     'gsup run',
   );
+  const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
+  void link?.open({ knows: (token) => supervisor.knows(token), hear }).catch(() => link.close());
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const state = await supervisor.ended;
   await Promise.all([output?.close(), journal.close()]);
+  link?.close();
   release();
   return exitStatus(state, isSingle);
 }

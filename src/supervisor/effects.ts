@@ -227,7 +227,11 @@ export class InstanceEffects {
   #tellApp(deadline: number, reason: string): void {
     const { link, clock } = this.#options.surroundings;
     if (link === undefined || this.#run === null) return;
-    link.send(this.#run.identity.token, { type: 'stop', deadlineMs: Math.max(0, deadline - clock.now()), reason });
+    link.send(this.#run.identity.token, {
+      type: 'stop',
+      deadlineMs: Math.round(Math.max(0, deadline - clock.now())),
+      reason,
+    });
   }
 
   #checkReady(run: number): void {

@@ -1,20 +1,30 @@
 /** The link: a Unix socket where apps say who they are, that they are ready, and how their shutdown goes. */
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fitsSocket, type Home, homeKey } from '../api/home.ts';
-import type { Link } from '../supervisor/supervisor.ts';
 
 /** A line longer than this is none of ours. */
 const LONGEST_LINE = 64 * 1024;
 
-export type LinkServer = Link & { close(): void };
+export type LinkServer = {
+  readonly path: string;
+  /** A line to the app of this token; nothing when it isn't connected. */
+  send(token: string, message: Readonly<Record<string, unknown>>): void;
+  close(): void;
+};
 type Hear = (token: string, message: Readonly<Record<string, unknown>>) => void;
 
-/** Listens; `knows` tells whether a token is of a run that lives, `hear` takes the lines of its app. */
-export async function openLink(home: Home, knows: (token: string) => boolean, hear: Hear): Promise<LinkServer> {
-  const path = linkPath(home);
+export type LinkOptions = {
+  readonly path: string;
+  /** Of the socket: a service may run as another user, and the token says who is who. */
+  readonly mode: number;
+  /** Whether a token is of a run that lives. */
+  knows(token: string): boolean;
+  /** Takes the lines of its app. */
+  readonly hear: Hear;
+};
+
+/** Listens, and takes the place of what is left of an earlier one. */
+export async function openLink({ path, mode, knows, hear }: LinkOptions): Promise<LinkServer> {
   rmSync(path, { force: true });
   const apps = new Map<string, Socket>();
   const server: Server = createServer((socket) => talk(socket, apps, knows, hear));
@@ -22,8 +32,7 @@ export async function openLink(home: Home, knows: (token: string) => boolean, he
     server.once('error', reject);
     server.listen(path, resolve);
   });
-  // A service may run as another user: the token says who is who.
-  chmodSync(path, path.startsWith(home.folder) ? 0o600 : 0o666);
+  chmodSync(path, mode);
   server.unref();
   return {
     path,
@@ -35,23 +44,8 @@ export async function openLink(home: Home, knows: (token: string) => boolean, he
   };
 }
 
-/** In the home; elsewhere when other users have to reach it, or the path would be too long for a socket. The same every time. */
-function linkPath(home: Home): string {
-  const own = join(home.folder, 'link.sock');
-  const isRoot = process.getuid?.() === 0;
-  if (!isRoot && fitsSocket(own)) return own;
-  const folder = join(isRoot ? '/run' : tmpdir(), `gsup-${process.getuid?.() ?? 0}-${homeKey(home)}`);
-  try {
-    mkdirSync(folder, { mode: 0o711 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return own;
-  }
-  if (statSync(folder).uid !== process.getuid?.()) return own;
-  chmodSync(folder, 0o711);
-  return join(folder, 'link.sock');
-}
-
 function talk(socket: Socket, apps: Map<string, Socket>, knows: (token: string) => boolean, hear: Hear): void {
+  socket.unref();
   let token: string | null = null;
   let rest = '';
   socket.setEncoding('utf8');
