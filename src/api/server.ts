@@ -26,7 +26,11 @@ export function createApiServer(handlers: Handlers, version: string): Server {
   }
   app.notFound((context) => refuse(context, 404, `there is no ${context.req.method} ${context.req.path}`, EXIT.usage));
   app.onError((error, context) => {
-    if (!isGsupError(error)) throw error;
+    if (!isGsupError(error)) {
+      // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
+      console.error(error);
+      return refuse(context, 500, `internal error: ${String(error)}`, EXIT.failed);
+    }
     return refuse(context, 422, error.message, error.exitStatus, error.hint);
   });
   app.use(async (context, next) => {
@@ -90,7 +94,7 @@ function ndjson(lines: AsyncIterable<unknown>, ended: AbortController): Readable
 
 function refuse(
   context: Context,
-  status: 400 | 404 | 422 | 426,
+  status: 400 | 404 | 422 | 426 | 500,
   error: string,
   exitStatus: number,
   hint?: string,

@@ -105,7 +105,7 @@ function programOf(words: readonly [string, ...string[]], isCommand: boolean, fl
   const [first, ...args] = words;
   if (isCommand) return { kind: 'command', argv: words };
   if (['.yaml', '.yml'].includes(extname(first))) {
-    throw usageError(`${first} is no script`, `to run the services of a file: -c ${first}`);
+    throw usageError(`${first} is no script`, `to run the services of a file: gsup run -c ${first}`);
   }
   if (statSync(first, { throwIfNoEntry: false })?.isDirectory()) {
     throw new GsupError(`cannot execute ${first}: it is a directory`, {

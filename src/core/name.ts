@@ -1,8 +1,8 @@
 /** Names of services and instances (`api`, `api:0`), and the nearest of known names for a misspelt one. */
 
-/** Letters, digits, `_ . -`, beginning with a letter or digit, at most 64. `all` is a word of the commands. */
+/** Letters, digits, `_ . -`, beginning with a letter or digit, at most 64. `all` is a word of the commands, and what every object of JavaScript has is no name. */
 export function isServiceName(text: string): boolean {
-  return /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text) && text !== 'all';
+  return /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text) && text !== 'all' && !(text in {});
 }
 
 export type InstanceName = `${string}:${number}`;

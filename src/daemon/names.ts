@@ -6,7 +6,8 @@ import type { SupervisorState } from '../core/root-state.ts';
 
 /** The instances of a service, as far as there are any. */
 export function refsOf(state: SupervisorState, service: string): readonly InstanceRef[] {
-  return [...(state.services[service]?.instances.keys() ?? [])].map((index) => ({ service, index }));
+  const known = Object.hasOwn(state.services, service) ? state.services[service] : undefined;
+  return [...(known?.instances.keys() ?? [])].map((index) => ({ service, index }));
 }
 
 /** `api`, `api:1` or `all` → the instances meant, each once. @throws {GsupError} 4 for an unknown name. */
@@ -27,13 +28,13 @@ export function servicesNamed(state: SupervisorState, names: readonly string[]):
     throw new GsupError(`${instance} is one instance, not a service`, { exitStatus: EXIT.usage, hint });
   }
   const found = names.flatMap((name) => (name === 'all' ? Object.keys(state.services) : [name]));
-  for (const name of found) if (state.services[name] === undefined) throw unknownService(state, name);
+  for (const name of found) if (!Object.hasOwn(state.services, name)) throw unknownService(state, name);
   return [...new Set(found)];
 }
 
 function refsOfName(state: SupervisorState, name: string): readonly InstanceRef[] {
   const [service = '', index] = name.split(':');
-  if (state.services[service] === undefined) throw unknownService(state, service);
+  if (!Object.hasOwn(state.services, service)) throw unknownService(state, service);
   const all = refsOf(state, service);
   if (index === undefined) return all;
   const own = all.filter((of) => String(of.index) === index);

@@ -320,7 +320,12 @@ function startOrder(dependencies: Dependencies): readonly string[] {
 
 /** The last line of an operation that did not begin. */
 export function refused(error: unknown): OperationLine {
-  if (!(error instanceof GsupError)) throw error;
+  if (!(error instanceof GsupError)) {
+    // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
+    console.error(error);
+    const hint = 'this is a bug of gsup; daemon.log in its home has the details';
+    return { type: 'result', exitStatus: EXIT.failed, outcomes: [], error: `internal error: ${String(error)}`, hint };
+  }
   const { message, exitStatus, hint = null } = error;
   return { type: 'result', exitStatus, outcomes: [], error: message, hint };
 }

@@ -92,6 +92,7 @@ test('an instance inherits the environment, and only what is documented is added
       'GSUP_GRACE_MS',
       'GSUP_ID',
       'GSUP_INSTANCE',
+      'GSUP_LINK',
       'GSUP_SERVICE',
       'NODE_APP_INSTANCE',
       'ODD-NAME',
