@@ -96,6 +96,8 @@ export type SupervisorEvent =
       /** Whether what runs of it is stopped and begins anew with the new spec. */
       readonly replaces: boolean;
     }
+  /** The budget of a whole shutdown, from a file. */
+  | { readonly type: 'configure'; readonly at: number; readonly shutdownTimeoutMs: number | null }
   | { readonly type: 'remove'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
   | {
       readonly type: 'shutdown';

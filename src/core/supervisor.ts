@@ -30,6 +30,8 @@ export function step(was: SupervisorState, event: SupervisorEvent, random: numbe
       return settle(...restartInstances(was, event, random), event.at, random);
     case 'define':
       return settle(...defineService(was, event, random), event.at, random);
+    case 'configure':
+      return [{ ...was, shutdownTimeoutMs: event.shutdownTimeoutMs }, []];
     case 'remove':
       return settle(...removeServices(was, event, random), event.at, random);
     case 'shutdown':

@@ -121,6 +121,8 @@ export class Capture implements OutputChannel {
       if (this.#streams[name] !== null || !existsSync(this.#paths[name])) continue;
       const fd = openSync(this.#paths[name], constants.O_RDONLY | constants.O_NONBLOCK);
       this.#streams[name] = { fd, readable: whenReadable(fd, () => this.#take(name)) };
+      // Of a FIFO whose writers were gone before it was opened, the kernel tells no end.
+      this.#take(name);
     }
   }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { EXIT, GsupError } from '../core/error.ts';
 import { replaceFile } from '../supervisor/store.ts';
 
 export type Environment = Readonly<Record<string, string>>;
@@ -23,13 +24,13 @@ export class Environments {
     return Object.fromEntries(this.#ofService);
   }
 
-  /** Keeps it for a service. @throws when the disk refuses. */
+  /** Keeps it for a service. @throws {GsupError} when the disk refuses. */
   set(service: string, environment: Environment): void {
     const sorted = Object.fromEntries(Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1)));
     const text = JSON.stringify(sorted);
     const name = createHash('sha256').update(text).digest('hex').slice(0, 32);
     const file = join(this.#folder, `${name}.json`);
-    if (!existsSync(file)) replaceFile(file, text, true);
+    if (!existsSync(file)) keep(service, file, text);
     this.#cache.set(name, sorted);
     this.#ofService.set(service, name);
   }
@@ -59,5 +60,18 @@ export class Environments {
     for (const file of readdirSync(this.#folder)) {
       if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
     }
+  }
+}
+
+function keep(service: string, file: string, text: string): void {
+  try {
+    replaceFile(file, text, true);
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+    throw new GsupError(`cannot keep the environment of ${service} in ${file}: ${why}`, {
+      exitStatus: EXIT.failed,
+      hint: why === 'ENOSPC' ? 'make room on that disk' : '"gsup doctor" looks at what the daemon needs',
+      cause,
+    });
   }
 }

@@ -11,6 +11,7 @@ import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
 import { pidOf } from '../core/state.ts';
 import { instanceEnvironment } from '../host/environment.ts';
 import { loadNative } from '../host/native.ts';
+import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
 import { refused } from './operations.ts';
@@ -80,12 +81,13 @@ type ApplyInput = {
   readonly isWhole: boolean;
   readonly isDryRun: boolean;
   readonly file?: string | undefined;
+  readonly shutdownTimeoutMs?: number | null | undefined;
 };
 
 /** Makes the daemon's services match; also what SIGHUP does with the file of the last apply. */
 export async function apply(
   daemon: Daemon,
-  { services, environment, isWhole, isDryRun, file }: ApplyInput,
+  { services, environment, isWhole, isDryRun, file, shutdownTimeoutMs }: ApplyInput,
   tell: (line: OperationLine) => void,
 ): Promise<OperationLine> {
   const present = Object.values(daemon.supervisor.state.services);
@@ -106,6 +108,9 @@ export async function apply(
     if (action !== 'remove' && action !== 'none' && action !== 'scale') daemon.setEnvironment(service, environment);
   }
   if (file !== undefined) daemon.setFile(file);
+  if (shutdownTimeoutMs !== undefined) {
+    daemon.supervisor.dispatch({ type: 'configure', at: systemClock.now(), shutdownTimeoutMs });
+  }
   return daemon.operations.apply(changes, new Map(services.map((spec) => [spec.name, spec])), tell);
 }
 

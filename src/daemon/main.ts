@@ -5,7 +5,7 @@ import { type Home, prepareHome, socketPath } from '../api/home.ts';
 import { createApiServer } from '../api/server.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
-import type { ServiceSpec } from '../core/service.ts';
+import type { SupervisorSpec } from '../core/service.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { takeLock } from './lock.ts';
@@ -21,7 +21,7 @@ export type DaemonMainOptions = {
   readonly isBackground: boolean;
   readonly onRecord: (record: PhaseRecord, at: number) => void;
   /** The services of a file, read when it begins and at SIGHUP; problems are thrown. */
-  readonly readFile: (file: string) => Promise<readonly ServiceSpec[]>;
+  readonly readFile: (file: string) => Promise<SupervisorSpec>;
   readonly file: string | null;
   readonly environment: Readonly<Record<string, string>>;
   /** Told once it answers. */
@@ -107,9 +107,9 @@ async function reload(daemon: Daemon, { readFile, environment }: DaemonMainOptio
     return;
   }
   try {
-    const services = await readFile(file);
+    const { services, shutdownTimeoutMs } = await readFile(file);
     daemon.notice(`reads ${file} again`, 'info');
-    await apply(daemon, { services, environment, isWhole: true, isDryRun: false, file }, () => {});
+    await apply(daemon, { services, shutdownTimeoutMs, environment, isWhole: true, isDryRun: false, file }, () => {});
   } catch (error) {
     if (!(error instanceof GsupError)) throw error;
     daemon.notice(`${file} is not applied: ${error.message}`, 'error');

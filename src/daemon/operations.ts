@@ -50,9 +50,7 @@ export class Operations {
   start(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
     const state = this.#host.state();
     const wanted = [...new Set(refs.map(({ service }) => service))];
-    const dependencies = Object.fromEntries(
-      Object.values(state.services).map(({ spec }) => [spec.name, Object.keys(spec.dependsOn)]),
-    );
+    const dependencies = this.#dependencies();
     // What they depend on comes along, as far as it doesn't run.
     const others = withDependencies(wanted, dependencies).filter((name) => !wanted.includes(name));
     const all = [...others.flatMap((name) => refsOf(state, name).filter((of) => isDownNow(state, of))), ...refs];
@@ -60,11 +58,14 @@ export class Operations {
     return this.#each(all, tell, (own) => this.#startNow(own), services);
   }
 
+  /** What depends on others goes first, as in a shutdown. */
   stop(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
-    return this.#each(refs, tell, async (own) => {
+    const services = this.#stopOrder(refs.map(({ service }) => service));
+    const work = (own: readonly InstanceRef[]) => {
       this.#dispatch({ type: 'stop', instances: own, reason: 'gsup stop' });
       return this.#stopped(own);
-    });
+    };
+    return this.#each(refs, tell, work, services, this.#dependents());
   }
 
   restart(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
@@ -78,7 +79,13 @@ export class Operations {
 
   delete(services: readonly string[], tell: Tell): Promise<OperationLine> {
     const refs = services.flatMap((name) => refsOf(this.#host.state(), name));
-    return this.#each(refs, tell, (own) => this.#remove(own), services);
+    return this.#each(
+      refs,
+      tell,
+      (own, name) => this.#remove(name, own),
+      this.#stopOrder(services),
+      this.#dependents(),
+    );
   }
 
   scale(service: string, instances: number, tell: Tell): Promise<OperationLine> {
@@ -90,13 +97,11 @@ export class Operations {
     tell({ type: 'plan', changes });
     const gone = changes.filter(({ action }) => action === 'remove').map(({ service }) => service);
     const removed = gone.length === 0 ? null : await this.delete(gone, tell);
-    const rest = changes.filter(({ action }) => action !== 'remove');
-    const applied = await this.#each(
-      [],
-      tell,
-      (_, service) => this.#applyOne(service, changes, specs),
-      rest.map(({ service }) => service),
+    const dependencies = Object.fromEntries(
+      [...specs.values()].map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]),
     );
+    const order = startOrder(dependencies).filter((name) => specs.has(name));
+    const applied = await this.#each([], tell, (_, service) => this.#applyOne(service, changes, specs), order);
     return merged(removed, applied);
   }
 
@@ -156,11 +161,10 @@ export class Operations {
     return this.#started(watches, false);
   }
 
-  async #remove(refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
-    const services = [...new Set(refs.map(({ service }) => service))];
+  async #remove(service: string, refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
     const collected = this.#collectVerdicts(refs);
-    this.#dispatch({ type: 'remove', services, reason: 'gsup delete' });
-    await this.#until(() => services.every((name) => this.#host.state().services[name] === undefined));
+    this.#dispatch({ type: 'remove', services: [service], reason: 'gsup delete' });
+    await this.#until(() => this.#host.state().services[service] === undefined);
     return collected().map(({ of, verdict }) => ({
       instance: instanceName(of.service, of.index),
       isOk: verdict !== 'killed',
@@ -262,29 +266,48 @@ export class Operations {
     });
   }
 
-  /** `work` for each service by itself, behind what was asked of it before; records are told meanwhile. */
+  /** These services, each behind those that depend on it. */
+  #stopOrder(services: readonly string[]): readonly string[] {
+    return stopWaves(this.#dependencies())
+      .flat()
+      .filter((name) => services.includes(name));
+  }
+
+  #dependencies(): Dependencies {
+    const { services } = this.#host.state();
+    return Object.fromEntries(Object.values(services).map(({ spec }) => [spec.name, Object.keys(spec.dependsOn)]));
+  }
+
+  /** Service → those that depend on it. */
+  #dependents(): (service: string) => readonly string[] {
+    const dependencies = Object.entries(this.#dependencies());
+    return (service) => dependencies.filter(([, needed]) => needed.includes(service)).map(([name]) => name);
+  }
+
+  /**
+   * `work` for each service, behind what was asked of it before, and behind the same work for those that `after` names;
+   * records are told meanwhile.
+   */
   async #each(
     refs: readonly InstanceRef[],
     tell: Tell,
     work: (refs: readonly InstanceRef[], service: string) => Promise<readonly Outcome[]>,
     services: readonly string[] = [...new Set(refs.map(({ service }) => service))],
+    after: (service: string) => readonly string[] = () => [],
   ): Promise<OperationLine> {
     const ours = new Set(services);
     const end = this.#host.onRecord((record) => {
       if (record.service !== undefined && ours.has(record.service)) tell({ type: 'record', record });
     });
+    const parts = new Map<string, Promise<readonly Outcome[]>>();
+    for (const service of services) {
+      const others = after(service).flatMap((name) => parts.get(name) ?? []);
+      const own = refs.filter((of) => of.service === service);
+      const run = () => (others.length === 0 ? work(own, service) : Promise.all(others).then(() => work(own, service)));
+      parts.set(service, this.#queued(service, run));
+    }
     try {
-      const parts = await Promise.all(
-        services.map((service) =>
-          this.#queued(service, () =>
-            work(
-              refs.filter((of) => of.service === service),
-              service,
-            ),
-          ),
-        ),
-      );
-      return resultOf(parts.flat());
+      return resultOf((await Promise.all(parts.values())).flat());
     } finally {
       end();
     }

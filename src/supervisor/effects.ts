@@ -68,10 +68,15 @@ export class InstanceEffects {
   }
 
   /** Takes up a run of before; its leader's pid when it lives, else `null`. */
-  adopt(identity: RunIdentity | null): number | null {
+  adopt(identity: RunIdentity | null, run: number): number | null {
+    this.#runNumber = run;
     if (identity === null) return null;
     const spec = this.#specOfNow();
-    this.#run = this.#options.surroundings.host.adopt(this.#request(spec, identity.token), identity, this.#listener(0));
+    this.#run = this.#options.surroundings.host.adopt(
+      this.#request(spec, identity.token),
+      identity,
+      this.#listener(run),
+    );
     return this.#run?.isAlive === true ? this.#run.pid : null;
   }
 
@@ -186,13 +191,11 @@ export class InstanceEffects {
     this.#watchMemory(spec);
   }
 
-  /** The news of a host's run; of an adopted one the number is known with its first effect. */
   #listener(run: number): RunListener {
-    const number = () => (run === 0 ? this.#runNumber : run);
     return {
-      spawned: (pid, command) => this.#tell({ type: 'spawned', run: number(), pid, command }),
-      spawnFailed: (reason, exitStatus) => this.#tell({ type: 'spawn-failed', run: number(), reason, exitStatus }),
-      exited: (code, signal) => this.#tell({ type: 'exited', run: number(), code, signal }),
+      spawned: (pid, command) => this.#tell({ type: 'spawned', run, pid, command }),
+      spawnFailed: (reason, exitStatus) => this.#tell({ type: 'spawn-failed', run, reason, exitStatus }),
+      exited: (code, signal) => this.#tell({ type: 'exited', run, code, signal }),
       message: (message) => this.#onMessage?.(message),
     };
   }

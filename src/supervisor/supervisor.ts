@@ -83,7 +83,7 @@ export class Supervisor {
   restore(runs: Snapshot['runs']): void {
     for (const { of, state } of instancesOf(this.#state)) {
       const identity = runs[instanceName(of.service, of.index)] ?? null;
-      const pid = this.#instanceOf(of)?.adopt(identity) ?? null;
+      const pid = this.#instanceOf(of)?.adopt(identity, state.run) ?? null;
       const at = this.#options.clock.now();
       this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run: state.run, pid } });
     }

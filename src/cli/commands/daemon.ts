@@ -84,7 +84,7 @@ async function daemon(flags: { config?: string; logFormat?: string; background?:
     onRecord: (record, at) => {
       if (!isBackground) journal.write(record, at);
     },
-    readFile: async (file) => (await specFromFile(file, [])).services,
+    readFile: (file) => specFromFile(file, []),
     file: flags.config === undefined ? null : resolve(flags.config),
     environment: ownEnvironment(),
     onReady: () => {

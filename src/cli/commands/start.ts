@@ -66,13 +66,21 @@ async function start(words: string[], flags: StartFlags, command: Command): Prom
 }
 
 async function startFile(file: string, names: readonly string[], command: Command, flags: StartFlags): Promise<number> {
-  const { services } = await specOfFile(file, names, command);
+  const { services, shutdownTimeoutMs } = await specOfFile(file, names, command);
   const { client } = await connect();
-  return apply(client, services, flags, services.map(({ name }) => name).join(', '));
+  const what = services.map(({ name }) => name).join(', ');
+  return apply(client, services, flags, what, shutdownTimeoutMs);
 }
 
-function apply(client: Client, services: readonly ServiceSpec[], flags: StartFlags, what: string): Promise<number> {
-  const input = { services: [...services], environment: ownEnvironment(), isWhole: false, isDryRun: false };
+function apply(
+  client: Client,
+  services: readonly ServiceSpec[],
+  flags: StartFlags,
+  what: string,
+  shutdownTimeoutMs: number | null = null,
+): Promise<number> {
+  const budget = shutdownTimeoutMs === null ? {} : { shutdownTimeoutMs };
+  const input = { services: [...services], environment: ownEnvironment(), isWhole: false, isDryRun: false, ...budget };
   return follow(client.apply(input), shown(what, flags));
 }
 
