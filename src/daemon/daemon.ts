@@ -124,7 +124,9 @@ export class Daemon {
     const foundlings = problems.length > 0 ? findByLink(link.path) : [];
     this.#tellUnknown(foundlings);
     if (saved === null || restored === null) return;
-    const asked = Object.fromEntries(foundlings.map(({ instance, ...identity }) => [instance, identity]));
+    const asked = Object.fromEntries(
+      foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null }]),
+    );
     this.#restore({ ...saved.runs, ...asked }, restored.toStart);
   }
 

@@ -2,6 +2,7 @@
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import { findCgroup } from './cgroup.ts';
+import { type Channel, retakeChannel } from './channel.ts';
 import { type ExitWatch, watchExit } from './exit-watch.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -12,20 +13,23 @@ export class AdoptedRun implements HostRun {
   readonly #identity: RunIdentity;
   readonly #tree: ProcessTree | null;
   readonly #watch: ExitWatch | null = null;
+  readonly #channel: Channel | null = null;
 
   constructor(request: SpawnRequest, identity: RunIdentity, listener: RunListener) {
     this.#request = request;
     const found = foundIdentity(request, identity);
     this.#identity = found ?? identity;
-    const { pid, startTicks, token } = this.#identity;
+    const { pid, token } = this.#identity;
     const { output } = request.streams;
     if (typeof output !== 'string') output.read();
     // Without its leader a run may still have survivors in its group, as long as its number is nobody else's by now:
     // the kernel gives no pid away that still is the number of a group.
     const hasGroup = pid !== null && (found !== null || readStat(pid) === null);
-    this.#tree = pid === null ? null : new ProcessTree({ pid, startTicks, token }, hasGroup, findCgroup(token));
+    this.#tree = pid === null ? null : new ProcessTree({ ...this.#identity, pid }, hasGroup, findCgroup(token));
     if (found === null) this.#tree?.leaderEnded();
     else {
+      const { channel } = identity;
+      if (channel !== null) this.#channel = retakeChannel(found.pid, channel, (message) => listener.message(message));
       this.#watch = watchExit(found, (code, signal) => {
         this.#tree?.leaderEnded();
         listener.exited(code, signal);
@@ -57,9 +61,10 @@ export class AdoptedRun implements HostRun {
     this.#tree?.forward(signal);
   }
 
-  /** The channel ended with the supervisor that had it. */
+  /** By signal where the channel ended with the supervisor that had it. */
   sendShutdown(): void {
-    this.#tree?.signal('SIGTERM', 'leader');
+    if (this.#channel !== null) this.#channel.send('shutdown');
+    else this.#tree?.signal('SIGTERM', 'leader');
   }
 
   async findSurvivors(): Promise<readonly Survivor[]> {
@@ -87,14 +92,18 @@ export class AdoptedRun implements HostRun {
 
   release(): void {
     this.#watch?.end();
+    this.#channel?.close();
     this.#tree?.release();
   }
 }
 
 /** The leader that lives, or `null`: the same pid with another start time or token is somebody else. */
 function foundIdentity({ streams }: SpawnRequest, identity: RunIdentity): (RunIdentity & { pid: number }) | null {
-  const { pid, token, startTicks } = identity;
-  if (pid === null) return findLeader(token);
+  const { pid, token, startTicks, channel } = identity;
+  if (pid === null) {
+    const found = findLeader(token);
+    return found && { ...found, channel };
+  }
   const files = typeof streams.output === 'string' ? [] : streams.output.files;
-  return isLeader({ pid, token, startTicks }, files) ? { pid, token, startTicks } : null;
+  return isLeader({ pid, token, startTicks }, files) ? { ...identity, pid } : null;
 }

@@ -50,6 +50,8 @@ export type RunIdentity = {
   readonly pid: number | null;
   /** Clock ticks from boot to its start. */
   readonly startTicks: number;
+  /** Its IPC channel, where it has one that outlives us. */
+  readonly channel: string | null;
 };
 
 export type SpawnRequest = {

@@ -3,10 +3,12 @@ import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { Survivor } from '../core/record.ts';
+import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { makeCgroup } from './cgroup.ts';
+import { CHANNEL_ENVIRONMENT, type Channel, type ChannelPair, makeChannel } from './channel.ts';
 import { instanceEnvironment } from './environment.ts';
-import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
 import { ProcessTree } from './process-tree.ts';
 import { readStat } from './processes.ts';
@@ -16,6 +18,7 @@ export class LocalRun implements HostRun {
   readonly #request: SpawnRequest;
   #subprocess: ChildProcess | null = null;
   #tree: ProcessTree | null = null;
+  #channel: Channel | null = null;
   #ended: Promise<unknown> = Promise.resolve();
 
   constructor(request: SpawnRequest, listener: RunListener) {
@@ -28,7 +31,7 @@ export class LocalRun implements HostRun {
   }
 
   get identity(): RunIdentity {
-    return this.#tree?.identity ?? { token: this.#request.token, pid: null, startTicks: 0 };
+    return this.#tree?.identity ?? { token: this.#request.token, pid: null, startTicks: 0, channel: null };
   }
 
   get isAlive(): boolean {
@@ -48,7 +51,8 @@ export class LocalRun implements HostRun {
   }
 
   sendShutdown(): void {
-    if (this.#subprocess?.connected) this.#subprocess.send('shutdown', () => {});
+    if (this.#channel !== null) this.#channel.send('shutdown');
+    else if (this.#subprocess?.connected) this.#subprocess.send('shutdown', () => {});
     else if (this.isAlive) this.#tree?.signal('SIGTERM', 'leader');
   }
 
@@ -83,6 +87,7 @@ export class LocalRun implements HostRun {
     this.#tree?.release();
     this.#subprocess?.stdout?.destroy();
     this.#subprocess?.stderr?.destroy();
+    this.#channel?.close();
     if (this.#subprocess?.connected) this.#subprocess.disconnect();
   }
 
@@ -90,12 +95,17 @@ export class LocalRun implements HostRun {
     const { spec, of, environment, streams, token, linkPath } = this.#request;
     let command: Command;
     let subprocess: ChildProcess;
+    let pair: ChannelPair | null = null;
     try {
       const env = instanceEnvironment(spec, of.index, { token, linkPath }, environment);
       checkCwd(spec.cwd);
       command = resolveCommand(spec.program, spec.cwd, env['PATH']);
-      subprocess = startProcess(spec, command, env, streams);
+      pair = wantsChannel(spec, command) && typeof streams.output !== 'string' ? makeChannel() : null;
+      if (pair !== null) Object.assign(env, CHANNEL_ENVIRONMENT);
+      const channelStdio = pair?.stdio ?? (wantsOwnChannel(spec, command, streams) ? (['ipc'] as const) : []);
+      subprocess = startProcess(spec, command, env, { streams, channelStdio });
     } catch (error) {
+      pair?.discard();
       if (!(error instanceof GsupError)) throw error;
       const isFinal = error.exitStatus === EXIT.notFound || error.exitStatus === EXIT.notExecutable;
       const reason = error.hint ? `${error.message}; ${error.hint}` : error.message;
@@ -105,11 +115,13 @@ export class LocalRun implements HostRun {
     this.#subprocess = subprocess;
     const { pid } = subprocess;
     if (pid === undefined) {
+      pair?.discard();
       subprocess.once('error', (error) => listener.spawnFailed(...spawnFailure(command.file, error)));
       return;
     }
     // Of a process that runs, these are failed kills and sends: the exit tells all that is to be known.
     subprocess.on('error', () => {});
+    this.#channel = pair?.open((message) => listener.message(message)) ?? null;
     this.#follow(subprocess, pid, listener);
     listener.spawned(pid, [command.file, ...command.args].join(' '));
   }
@@ -118,7 +130,8 @@ export class LocalRun implements HostRun {
     const { spec, streams, token } = this.#request;
     // In kill mode leader nobody will ask for what else there is.
     const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);
-    const identity = { token, pid, startTicks: readStat(pid)?.startTicks ?? 0 };
+    const startTicks = readStat(pid)?.startTicks ?? 0;
+    const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null };
     const tree = new ProcessTree(identity, !streams.isInTerminal, cgroup);
     this.#tree = tree;
     if (spec.nice !== null) applyNice(pid, spec.nice);
@@ -139,4 +152,18 @@ export class LocalRun implements HostRun {
     stream.on('error', () => {});
     return new Promise((resolve) => stream.once('close', resolve));
   }
+}
+
+/** PM2's apps know it: 'ready' up, 'shutdown' down. */
+function wantsChannel(spec: ServiceSpec, { isNodeScript }: Command): boolean {
+  return isNodeScript && (spec.program.kind === 'script' || usesMessages(spec));
+}
+
+/** Node's own channel ends with us: where we may be replaced, only who needs one gets it. */
+function wantsOwnChannel(spec: ServiceSpec, command: Command, { output }: Streams): boolean {
+  return wantsChannel(spec, command) && (typeof output === 'string' || usesMessages(spec));
+}
+
+function usesMessages({ stop, ready }: ServiceSpec): boolean {
+  return stop.message || ready?.check.kind === 'message';
 }

@@ -14,12 +14,20 @@ const MAP_SHARED = 1;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 /** The same number on every architecture since Linux 5.3. */
 const SYS_PIDFD_OPEN = 434;
+const SYS_PIDFD_GETFD = 438;
+/** sys/socket.h: AF_UNIX, and SOCK_STREAM with SOCK_CLOEXEC. */
+const UNIX = 1;
+const STREAM_CLOSED_ON_EXEC = 0x80001;
 
 export type Native = {
   /** A descriptor that becomes readable when the process ends; -1 when there is none or the kernel is older than 5.3. */
   openPidfd(pid: number): number;
   /** wait(2)'s status of a process that has ended, or `null` where the kernel doesn't tell (before 6.15). */
   exitStatus(pidfd: number): number | null;
+  /** Two connected sockets, or `null` when there are no descriptors left. */
+  socketPair(): readonly [number, number] | null;
+  /** A descriptor of another process as one of ours (Linux 5.6, with the right to trace it); -1 when refused. */
+  takeDescriptor(pidfd: number, fd: number): number;
   /** Maps a file of that size, shared: what stands in it survives this process, whatever ends it. `null` when refused. */
   mapFile(fd: number, size: number): Mapping | null;
 };
@@ -34,11 +42,20 @@ export type Mapping = {
 };
 
 let loaded: Promise<Native | null> | null = null;
+let present: Native | null = null;
+
+/** It, where it has been loaded already. */
+export function nativeNow(): Native | null {
+  return present;
+}
 
 /** Loads it once; every later call answers the same. */
 export function loadNative(): Promise<Native | null> {
   loaded ??= import('koffi').then(
-    ({ default: koffi }) => bind(koffi.load(null as unknown as string), koffi.view),
+    ({ default: koffi }) => {
+      present = bind(koffi.load(null as unknown as string), koffi.view);
+      return present;
+    },
     () => null,
   );
   return loaded;
@@ -48,6 +65,8 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const syscall = libc.func('long syscall(long number, int pid, unsigned int flags)');
   const mmap = libc.func('void *mmap(void *where, size_t length, int protection, int flags, int fd, int64_t offset)');
   const read = libc.func('long read(int fd, void *buffer, size_t count)');
+  const getfd = libc.func('long syscall(long number, int pidfd, int fd, unsigned int flags)');
+  const socketpair = libc.func('int socketpair(int domain, int type, int protocol, void *pair)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -57,6 +76,12 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       const isTold = Number(ioctl(pidfd, PIDFD_GET_INFO, info)) === 0 && (info.readBigUInt64LE() & INFO_EXIT) !== 0n;
       return isTold ? info.readInt32LE(EXIT_CODE_AT) : null;
     },
+    socketPair: () => {
+      const pair = Buffer.alloc(8);
+      if (Number(socketpair(UNIX, STREAM_CLOSED_ON_EXEC, 0, pair)) !== 0) return null;
+      return [pair.readInt32LE(0), pair.readInt32LE(4)];
+    },
+    takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     mapFile: (fd, size) => {
       const address: unknown = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0);
       if (typeof address !== 'bigint' || address === MAP_FAILED) return null;

@@ -7,16 +7,16 @@ import type { OutputChannel, Streams } from './host.ts';
 import { type Command, statOf } from './interpreter.ts';
 import { findGroup, findUser } from './user.ts';
 
+/** How a child's descriptors are laid: its streams, and from 3 on a channel, if it gets one. */
+type Laid = { readonly streams: Streams; readonly channelStdio: readonly ('ipc' | number)[] };
+
 /** Spawns it. @throws {GsupError} whose exit status is 126 or 127 when no other try will help. */
 export function startProcess(
   spec: ServiceSpec,
   command: Command,
   env: Record<string, string>,
-  streams: Streams,
+  { streams, channelStdio }: Laid,
 ): ChildProcess {
-  const hasChannel =
-    command.isNodeScript &&
-    (spec.program.kind === 'script' || spec.stop.message || spec.ready?.check.kind === 'message');
   const ids = identity(spec);
   const channel = typeof streams.output === 'string' ? null : openChannel(streams.output, spec);
   // Inherited by the child at fork; nothing else of this process creates files in between, for spawning is synchronous.
@@ -25,7 +25,7 @@ export function startProcess(
     return spawn(command.file, command.args, {
       cwd: spec.cwd,
       env,
-      stdio: [streams.stdin, ...outputs(streams, channel), ...(hasChannel ? (['ipc'] as const) : [])],
+      stdio: [streams.stdin, ...outputs(streams, channel), ...channelStdio],
       detached: !streams.isInTerminal,
       ...ids,
     });

@@ -58,7 +58,7 @@ export class InstanceEffects {
 
   /** What the next supervisor recognises the present run by; `null` when there is none. */
   get identity(): RunIdentity | null {
-    if (this.#prepared !== null) return { token: this.#prepared.token, pid: null, startTicks: 0 };
+    if (this.#prepared !== null) return { token: this.#prepared.token, pid: null, startTicks: 0, channel: null };
     return this.#run?.identity ?? null;
   }
 
@@ -77,7 +77,9 @@ export class InstanceEffects {
       identity,
       this.#listener(run),
     );
-    return this.#run?.isAlive === true ? this.#run.pid : null;
+    if (!this.#run.isAlive) return null;
+    this.#watchMemory(spec);
+    return this.#run.pid;
   }
 
   /** Passes a signal on to the leader, without SIGCONT behind it. */

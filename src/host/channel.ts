@@ -1,0 +1,108 @@
+/**
+ * Node's IPC channel, made by us so that the app never loses it: the app holds both ends, so a daemon that dies closes
+ * nothing, and the next one takes ours from it again (pidfd_getfd). Its messages are lines of JSON.
+ */
+import { closeSync, readlinkSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { nativeNow } from './native.ts';
+
+/** Where the two ends are in the child. */
+const CHILD_FD = 3;
+const OUR_END_IN_CHILD_FD = 4;
+/** A message longer than this is none of ours. */
+const LONGEST_MESSAGE = 1024 * 1024;
+
+/** What Node itself wants to know in a child, see lib/internal/process/pre_execution.js. */
+export const CHANNEL_ENVIRONMENT = {
+  NODE_CHANNEL_FD: String(CHILD_FD),
+  NODE_CHANNEL_SERIALIZATION_MODE: 'json',
+} as const;
+
+/** One about to be given to a child. */
+export type ChannelPair = {
+  /** From descriptor 3 on. */
+  readonly stdio: readonly [number, number];
+  /** Ours, once the child is spawned; the child's copies are closed here. */
+  open(onMessage: (message: unknown) => void): Channel;
+  /** When there was no child. */
+  discard(): void;
+};
+
+export type Channel = {
+  /** `socket:[inode]`, by which a later daemon knows it again. */
+  readonly name: string;
+  send(message: unknown): void;
+  close(): void;
+};
+
+/** `null` without koffi. */
+export function makeChannel(): ChannelPair | null {
+  const pair = nativeNow()?.socketPair() ?? null;
+  if (pair === null) return null;
+  const [ours, childs] = pair;
+  return {
+    stdio: [childs, ours],
+    open: (onMessage) => {
+      closeSync(childs);
+      return channelOn(ours, onMessage);
+    },
+    discard: () => {
+      closeSync(ours);
+      closeSync(childs);
+    },
+  };
+}
+
+/** Our end of a channel that an earlier daemon gave to a process; `null` where it is no more. */
+export function retakeChannel(pid: number, name: string, onMessage: (message: unknown) => void): Channel | null {
+  const native = nativeNow();
+  const pidfd = native?.openPidfd(pid) ?? -1;
+  // The app may have closed it, and have something of its own there.
+  if (native === null || pidfd < 0 || nameOf(`/proc/${pid}/fd/${OUR_END_IN_CHILD_FD}`) !== name) return null;
+  const fd = native.takeDescriptor(pidfd, OUR_END_IN_CHILD_FD);
+  closeSync(pidfd);
+  return fd < 0 ? null : channelOn(fd, onMessage);
+}
+
+function channelOn(fd: number, onMessage: (message: unknown) => void): Channel {
+  const socket = new Socket({ fd, readable: true, writable: true });
+  let rest = '';
+  socket.unref();
+  socket.setEncoding('utf8');
+  socket.on('error', () => {});
+  socket.on('data', (text: string) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    if (rest.length > LONGEST_MESSAGE) rest = '';
+    for (const line of lines) {
+      const message = parse(line);
+      if (message !== undefined && !isNodesOwn(message)) onMessage(message);
+    }
+  });
+  return {
+    name: nameOf(`/proc/self/fd/${fd}`),
+    send: (message) => void socket.write(`${JSON.stringify(message)}\n`),
+    close: () => socket.destroy(),
+  };
+}
+
+function nameOf(link: string): string {
+  try {
+    return readlinkSync(link);
+  } catch {
+    return '';
+  }
+}
+
+/** Node's own messages (a handle was sent, say) are maps with a `cmd` that begins with NODE_. */
+function isNodesOwn(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && 'cmd' in message && String(message.cmd).startsWith('NODE_');
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
