@@ -79,6 +79,8 @@ export type Outcome = {
   /** `ready after 1.2s`, `stopped cleanly`, `exit 1 after 40ms; tried again in 250ms`. */
   readonly message: string;
   readonly verdict: Verdict | null;
+  /** It was waited for in vain. */
+  readonly isTimeout: boolean;
   /** The end of what it wrote to stderr, when it failed. */
   readonly stderr: readonly string[];
 };

@@ -48,17 +48,20 @@ export function restoredRunning(was: InState<'running'>, event: Restored, contex
   return event.pid === null ? exitedByItself(was, exitUnknown(event), context) : [was, [adopted(event.pid)]];
 }
 
-/** A stop goes on at its rung, with what is left of its time. */
-export function restoredStopping(was: Stopping, event: Restored, context: Context): Step {
+/** A stop goes on at its rung, with what is left of its time; never more than a whole grace period, whatever the clock says. */
+export function restoredStopping(before: Stopping, event: Restored, context: Context): Step {
+  const { graceMs } = before.stop;
+  const deadline = before.deadline === null ? null : event.at + within(before.deadline - event.at, graceMs);
+  const was: Stopping = { ...before, deadline };
   if (was.exit !== null) return reenter(was, event.at, context, []);
   if (event.pid === null) return leaderExited(was, exitUnknown(event), context);
-  const before = [adopted(event.pid)];
-  if (was.rung !== 'signal-sent' || was.deadline === null) return reenter(was, event.at, context, before);
-  const { run, stop } = was;
-  const ms = within(was.deadline - event.at, stop.graceMs);
-  const warnMs = ms - stop.graceMs * (1 - WARN_AT);
+  const told = [adopted(event.pid)];
+  if (was.rung !== 'signal-sent' || deadline === null) return reenter(was, event.at, context, told);
+  const { run } = was;
+  const ms = deadline - event.at;
+  const warnMs = ms - graceMs * (1 - WARN_AT);
   const warn: InstanceEffect[] = warnMs > 0 ? [{ do: 'arm', run, timer: 'warning', ms: warnMs }] : [];
-  return [{ ...was, deadline: event.at + ms }, [...before, { do: 'arm', run, timer: 'rung', ms }, ...warn]];
+  return [was, [...told, { do: 'arm', run, timer: 'rung', ms }, ...warn]];
 }
 
 /** Nobody was there to be told how it ended: the fact is not invented. */

@@ -10,6 +10,9 @@ import { clearAfterExit, stopLive } from './stop.ts';
 
 type Of<E extends InstanceEvent['type']> = Extract<InstanceEvent, { type: E }>;
 
+/** How the reason of a readiness timeout begins. */
+export const NOT_READY = 'not ready within ';
+
 /** A start by hand: history is forgotten. Nothing is started beside a process that could not be killed. */
 export function start(was: InState<'stopped' | 'exited' | 'failed' | 'backoff'>, event: Of<'start-requested'>): Step {
   if (was.name === 'failed' && was.stuckPid !== null) {
@@ -60,7 +63,7 @@ export function notReady(was: InState<'starting'>, event: Of<'timed-out'>, conte
   if (event.timer !== 'ready' || was.pid === null) return [was, []];
   const { pid } = was;
   const ready = context.spec.ready;
-  const failure = `not ready within ${formatDuration(ready?.timeoutMs ?? 0)}`;
+  const failure = `${NOT_READY}${formatDuration(ready?.timeoutMs ?? 0)}`;
   const told = record({
     phase: 'ready-timeout',
     level: 'error',

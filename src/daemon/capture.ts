@@ -122,7 +122,7 @@ export class Capture implements OutputChannel {
       const fd = openSync(this.#paths[name], constants.O_RDONLY | constants.O_NONBLOCK);
       this.#streams[name] = { fd, readable: whenReadable(fd, () => this.#take(name)) };
       // Of a FIFO whose writers were gone before it was opened, the kernel tells no end.
-      this.#take(name);
+      setImmediate(() => this.#take(name));
     }
   }
 

@@ -35,8 +35,10 @@ export class Environments {
     this.#ofService.set(service, name);
   }
 
+  /** Its file goes too, when no other service has the same. */
   forget(service: string): void {
     this.#ofService.delete(service);
+    this.#removeUnused();
   }
 
   /** What a service inherits; empty when its file is lost. */

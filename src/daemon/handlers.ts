@@ -75,9 +75,13 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
   };
 }
 
+/** Whose environment new services get at SIGHUP: no name of a service. */
+const OF_THE_FILE = ':file';
+
 type ApplyInput = {
   readonly services: readonly ServiceSpec[];
-  readonly environment: Readonly<Record<string, string>>;
+  /** `null`: each service keeps its own, new ones get that of the last apply. */
+  readonly environment: Readonly<Record<string, string>> | null;
   readonly isWhole: boolean;
   readonly isDryRun: boolean;
   readonly file?: string | undefined;
@@ -105,9 +109,14 @@ export async function apply(
     return { type: 'result', exitStatus: EXIT.done, outcomes: [], error: null, hint: null };
   }
   for (const { service, action } of changes) {
-    if (action !== 'remove' && action !== 'none' && action !== 'scale') daemon.setEnvironment(service, environment);
+    const isKept = action === 'remove' || action === 'none' || action === 'scale';
+    if (!isKept && (environment !== null || action === 'add'))
+      daemon.setEnvironment(service, environment ?? daemon.environmentOf(OF_THE_FILE));
   }
-  if (file !== undefined) daemon.setFile(file);
+  if (file !== undefined) {
+    daemon.setFile(file);
+    if (environment !== null) daemon.setEnvironment(OF_THE_FILE, environment);
+  }
   if (shutdownTimeoutMs !== undefined) {
     daemon.supervisor.dispatch({ type: 'configure', at: systemClock.now(), shutdownTimeoutMs });
   }

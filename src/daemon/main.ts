@@ -100,14 +100,16 @@ function closeServer(server: Server): Promise<void> {
 }
 
 /** The services become as the file says now; a problem with it changes nothing and is told. */
-async function reload(daemon: Daemon, { readFile, environment }: DaemonMainOptions, named?: string): Promise<void> {
+async function reload(daemon: Daemon, options: DaemonMainOptions, named?: string): Promise<void> {
   const file = named ?? daemon.file;
+  // Named when it began, by whoever began it; at SIGHUP there is no command whose environment counts.
+  const environment = named === undefined ? null : options.environment;
   if (file === null) {
     daemon.notice('SIGHUP: there is no file to be read again; "gsup apply -c FILE" names one', 'warn');
     return;
   }
   try {
-    const { services, shutdownTimeoutMs } = await readFile(file);
+    const { services, shutdownTimeoutMs } = await options.readFile(file);
     daemon.notice(`reads ${file} again`, 'info');
     await apply(daemon, { services, shutdownTimeoutMs, environment, isWhole: true, isDryRun: false, file }, () => {});
   } catch (error) {

@@ -170,6 +170,7 @@ export class Operations {
       isOk: verdict !== 'killed',
       message: verdict === 'killed' ? 'deleted, with SIGKILL' : 'deleted',
       verdict,
+      isTimeout: false,
       stderr: [],
     }));
   }
@@ -184,6 +185,7 @@ export class Operations {
         isOk: verdict !== 'killed' && problem === null,
         message: problem ?? message ?? 'is not running',
         verdict,
+        isTimeout: false,
         stderr: [],
       };
     });
@@ -216,6 +218,7 @@ export class Operations {
           isOk: isUp && verdict !== 'killed',
           message: `${status?.problem ?? status?.message ?? 'is gone'}${suffix}`,
           verdict,
+          isTimeout: status?.isTimeout === true,
           stderr: isUp ? [] : await this.#host.lastErrors(of, begin, STDERR_LINES),
         };
       }),
@@ -354,8 +357,10 @@ export function refused(error: unknown): OperationLine {
 }
 
 function resultOf(outcomes: readonly Outcome[]): OperationLine {
-  const isOk = outcomes.every((outcome) => outcome.isOk);
-  return { type: 'result', exitStatus: isOk ? EXIT.done : EXIT.failed, outcomes, error: null, hint: null };
+  const failed = outcomes.filter(({ isOk }) => !isOk);
+  const isTimeout = failed.every((outcome) => outcome.isTimeout);
+  const exitStatus = failed.length === 0 ? EXIT.done : isTimeout ? EXIT.timedOut : EXIT.failed;
+  return { type: 'result', exitStatus, outcomes, error: null, hint: null };
 }
 
 function merged(first: OperationLine | null, second: OperationLine): OperationLine {

@@ -1,6 +1,7 @@
 /** Whether an instance has come up, or gone down, since it was asked to; pure. */
 import { formatDuration } from '../core/duration.ts';
 import type { InstanceRef } from '../core/event.ts';
+import { NOT_READY } from '../core/life.ts';
 import { describeExit } from '../core/record.ts';
 import type { SupervisorState } from '../core/root-state.ts';
 import type { InstanceState } from '../core/state.ts';
@@ -10,6 +11,8 @@ export type StartStatus = {
   /** Why it is not up; `null` when it is, or may still come. */
   readonly problem: string | null;
   readonly message: string;
+  /** It did not get ready in time. */
+  readonly isTimeout: boolean;
   /** Time alone can decide: look again after so many ms. */
   readonly lookAgainMs: number | null;
 };
@@ -49,7 +52,7 @@ export function startStatus(
         : over(describeExit(exitOf(state)));
     case 'failed':
     case 'backoff':
-      return over(endOf(state, now));
+      return over(endOf(state, now), state.reason.startsWith(NOT_READY));
     case 'stopped':
       return over('it was stopped meanwhile');
     case 'starting':
@@ -83,12 +86,12 @@ function exitOf({ lastExit }: InstanceState): Parameters<typeof describeExit>[0]
   return lastExit ?? { code: null, signal: null };
 }
 
-const open: StartStatus = { isOver: false, problem: null, message: '', lookAgainMs: null };
+const open: StartStatus = { isOver: false, problem: null, message: '', isTimeout: false, lookAgainMs: null };
 
-function over(problem: string): StartStatus {
-  return { isOver: true, problem, message: problem, lookAgainMs: null };
+function over(problem: string, isTimeout = false): StartStatus {
+  return { isOver: true, problem, message: problem, isTimeout, lookAgainMs: null };
 }
 
 function up(message: string): StartStatus {
-  return { isOver: true, problem: null, message, lookAgainMs: null };
+  return { isOver: true, problem: null, message, isTimeout: false, lookAgainMs: null };
 }

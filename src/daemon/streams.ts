@@ -74,10 +74,12 @@ export async function* eventStream(
     (names.size === 0 || names.has(record.service ?? '') || names.has(record.instance ?? '')) &&
     (query.since === undefined || record.at >= query.since);
   const waiting: Told[] = [];
+  let dropped = 0;
   let wake = () => {};
   const end = daemon.onRecord((record) => {
     if (!wants(record)) return;
     if (waiting.length < MOST_WAITING) waiting.push(record);
+    else dropped++;
     wake();
   });
   try {
@@ -96,7 +98,11 @@ export async function* eventStream(
     while (!signal.aborted) {
       const next = waiting.shift();
       if (next !== undefined) yield next;
-      else
+      else if (dropped > 0) {
+        const reason = `${dropped} records were dropped here: they were not read fast enough`;
+        dropped = 0;
+        yield { phase: 'notice', level: 'warn', reason, at: Math.round(systemClock.now()) };
+      } else
         await new Promise<void>((resolve) => {
           wake = resolve;
         });

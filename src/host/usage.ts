@@ -1,5 +1,8 @@
-/** CPU and memory of processes, loaded only when somebody looks or a limit asks for it. */
-import pidusage from 'pidusage';
+/**
+ * CPU and memory of processes, from /proc: looked at only when somebody asks or a limit wants it. pidusage did it until
+ * it was seen to keep a descriptor open for each process that it had met (a daemon meets many).
+ */
+import { readFileSync } from 'node:fs';
 
 export type Usage = {
   /** Of one processor, since the last look. */
@@ -8,23 +11,72 @@ export type Usage = {
   readonly memoryBytes: number;
 };
 
+type Seen = Sample & { readonly at: number };
+type Sample = { readonly startTicks: number; readonly cpuMs: number; readonly memoryBytes: number };
+
+/** USER_HZ of proc_pid_stat(5): 100 on every machine that Node runs on. */
+const TICK_MS = 10;
+/** Two looks nearer to each other than this are compared with an earlier one: the kernel counts in ticks. */
+const LEAST_PASSED_MS = 500;
+
+/** What each process had used at the last look at it; the start time tells a reused pid. */
+let seen = new Map<number, Seen>();
+let pageBytes: number | null = null;
+
 /** Resident bytes of all of them together; one that is gone counts nothing. */
-export async function memoryOf(pids: readonly number[]): Promise<number> {
-  const usages = await Promise.all(pids.map((pid) => pidusage(pid).catch(() => null)));
-  return usages.reduce((sum, usage) => sum + (usage?.memory ?? 0), 0);
+export function memoryOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + (sampleOf(pid)?.memoryBytes ?? 0), 0);
 }
 
 /** The usage of each group of processes, by name, in one look. */
-export async function usageOf(groups: ReadonlyMap<string, readonly number[]>): Promise<ReadonlyMap<string, Usage>> {
-  const pids = [...groups.values()].flat();
-  const found: Readonly<Record<string, pidusage.Status | null>> =
-    pids.length === 0 ? {} : await pidusage(pids).catch(() => ({}));
-  return new Map(
-    [...groups].map(([name, members]) => {
-      const usages = members.map((pid) => found[pid]);
-      const cpuPercent = usages.reduce((sum, usage) => sum + (usage?.cpu ?? 0), 0);
-      const memoryBytes = usages.reduce((sum, usage) => sum + (usage?.memory ?? 0), 0);
-      return [name, { cpuPercent: Math.round(cpuPercent * 10) / 10, memoryBytes }];
-    }),
-  );
+export function usageOf(groups: ReadonlyMap<string, readonly number[]>): ReadonlyMap<string, Usage> {
+  const at = performance.now();
+  const now: typeof seen = new Map();
+  const usages = new Map<string, Usage>();
+  for (const [name, pids] of groups) {
+    let [cpuPercent, memoryBytes] = [0, 0];
+    for (const pid of pids) {
+      const sample = sampleOf(pid);
+      if (sample === null) continue;
+      const before = seen.get(pid);
+      cpuPercent += percentOf(sample, before, at);
+      memoryBytes += sample.memoryBytes;
+      const isRecent = before?.startTicks === sample.startTicks && at - before.at < LEAST_PASSED_MS;
+      now.set(pid, isRecent ? before : { ...sample, at });
+    }
+    usages.set(name, { cpuPercent: Math.round(cpuPercent * 10) / 10, memoryBytes });
+  }
+  seen = now;
+  return usages;
+}
+
+/** Since the last look; at the first one since its begin. */
+function percentOf({ startTicks, cpuMs }: Sample, before: Seen | undefined, at: number): number {
+  const isSame = before?.startTicks === startTicks && at - before.at >= LEAST_PASSED_MS;
+  const passedMs = isSame ? at - before.at : uptimeMs() - startTicks * TICK_MS;
+  return passedMs <= 0 ? 0 : ((cpuMs - (isSame ? before.cpuMs : 0)) / passedMs) * 100;
+}
+
+/** Fields 14, 15, 22 and 24 of /proc/PID/stat. */
+function sampleOf(pid: number): Sample | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return null;
+  }
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  const cpuMs = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  return { startTicks: Number(fields[19]), cpuMs, memoryBytes: Number(fields[21]) * pageSize() };
+}
+
+function uptimeMs(): number {
+  return Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
+}
+
+/** statm counts in pages, Node in bytes; a page is a power of two. */
+function pageSize(): number {
+  const pages = () => Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[1]);
+  pageBytes ??= 2 ** Math.round(Math.log2(process.memoryUsage.rss() / pages()));
+  return pageBytes;
 }

@@ -167,15 +167,15 @@ export class Supervisor {
     }
   }
 
-  /** What is about to be spawned is on disk before; everything else soon after. */
+  /** What is about to be spawned or signalled is on disk before; everything else soon after. */
   #keep(hasChanged: boolean, effects: readonly Effect[]): void {
     const { save } = this.#options;
     if (save === undefined) return;
     let isUrgent = false;
     for (const effect of effects) {
-      if (effect.do !== 'for' || effect.effect.do !== 'spawn') continue;
-      this.#instanceOf(effect.of)?.prepare(effect.effect.run);
-      isUrgent = true;
+      if (effect.do !== 'for') continue;
+      if (effect.effect.do === 'spawn') this.#instanceOf(effect.of)?.prepare(effect.effect.run);
+      isUrgent ||= ['spawn', 'signal', 'send-shutdown'].includes(effect.effect.do);
     }
     if (isUrgent) this.save();
     else if (hasChanged && !this.#isUnsaved) {

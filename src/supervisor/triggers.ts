@@ -22,9 +22,11 @@ export function watchMemory({ spec, clock, memory, ask }: Watched): () => void {
   const limit = spec.memoryLimitBytes;
   if (limit === null) return () => {};
   let above = 0;
+  let isOver = false;
   let cancel = () => {};
   const look = async (): Promise<void> => {
     const bytes = await memory();
+    if (isOver) return;
     above = bytes > limit ? above + 1 : 0;
     if (above >= SAMPLES_ABOVE) {
       above = 0;
@@ -37,5 +39,8 @@ export function watchMemory({ spec, clock, memory, ask }: Watched): () => void {
     cancel = clock.after(SAMPLE_MS, () => void look());
   };
   again();
-  return () => cancel();
+  return () => {
+    isOver = true;
+    cancel();
+  };
 }
