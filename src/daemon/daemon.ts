@@ -10,6 +10,7 @@ import { restoreState } from '../core/restore.ts';
 import { initialState, instancesOf } from '../core/root-state.ts';
 import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import { instanceEnvironment } from '../host/environment.ts';
 import type { Streams } from '../host/host.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
@@ -151,6 +152,20 @@ export class Daemon {
     return this.#environments.of(service);
   }
 
+  /** What the next run of an instance gets, as far as it can be told now. */
+  fullEnvironmentOf({ service, index }: InstanceRef): Readonly<Record<string, string>> {
+    const kept = this.#environments.of(service);
+    const spec = this.supervisor.state.services[service]?.spec;
+    if (spec === undefined) return kept;
+    const run = { token: this.supervisor.identityOf({ service, index })?.token ?? '', linkPath: this.#link.path };
+    try {
+      return instanceEnvironment(spec, index, run, kept);
+    } catch {
+      // An env file is not there: the spawn will say so.
+      return { ...kept, ...spec.env };
+    }
+  }
+
   setEnvironment(service: string, environment: Readonly<Record<string, string>>): void {
     this.#environments.set(service, environment);
   }
@@ -276,8 +291,8 @@ export class Daemon {
   #withoutSecrets(record: PhaseRecord): PhaseRecord {
     const { command, service } = record;
     if (command === undefined || service === undefined) return record;
-    const own = this.supervisor.state.services[service]?.spec.env ?? {};
-    return { ...record, command: maskedCommand(command, secretValues({ ...this.#environments.of(service), ...own })) };
+    const secrets = secretValues(this.fullEnvironmentOf({ service, index: 0 }));
+    return { ...record, command: maskedCommand(command, secrets) };
   }
 
   #streamsOf(of: InstanceRef, spec: ServiceSpec): Streams {

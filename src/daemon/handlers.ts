@@ -15,7 +15,7 @@ import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
 import { refused } from './operations.ts';
-import { masked, maskedValue } from './secrets.ts';
+import { masked, maskedSpec, maskedValue } from './secrets.ts';
 import { eventStream, logStream } from './streams.ts';
 
 type Ending = { /** Called when the reply has been sent: the process may end. */ end(exitStatus: number): void };
@@ -154,8 +154,14 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
     .filter(({ spec }) => service in spec.dependsOn)
     .map(({ spec }) => spec.name);
   const logFiles = [...wanted].flatMap((index) => daemon.captureOf({ service, index }).logFiles);
-  const spec = { ...known.spec, env: masked(known.spec.env) };
-  return { service, spec, instances: views, dependents, logFiles, logFormat: known.spec.logs.format };
+  return {
+    service,
+    spec: maskedSpec(known.spec),
+    instances: views,
+    dependents,
+    logFiles,
+    logFormat: known.spec.logs.format,
+  };
 }
 
 function environmentView(daemon: Daemon, name: string, compareWith: Readonly<Record<string, string>> | undefined) {

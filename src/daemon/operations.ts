@@ -9,6 +9,7 @@ import type { SupervisorState } from '../core/root-state.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { refsOf } from './names.ts';
 import { runOf, type StartStatus, startStatus, stopStatus } from './outcome.ts';
+import { type Order, ServiceQueues } from './queues.ts';
 
 /** How a started instance without a check has to live until its start counts as good. */
 const SETTLED_MS = 1_000;
@@ -35,16 +36,10 @@ type Watch = { readonly of: InstanceRef; readonly begin: number; readonly runBef
 /** Runs operations; each resolves with its last line when everything it began is over. */
 export class Operations {
   readonly #host: OperationsHost;
-  /** The end of the last operation of each service. */
-  readonly #last = new Map<string, Promise<void>>();
+  readonly #queues = new ServiceQueues();
 
   constructor(host: OperationsHost) {
     this.#host = host;
-  }
-
-  /** Whether any is under way. */
-  get isIdle(): boolean {
-    return this.#last.size === 0;
   }
 
   start(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
@@ -55,7 +50,8 @@ export class Operations {
     const others = withDependencies(wanted, dependencies).filter((name) => !wanted.includes(name));
     const all = [...others.flatMap((name) => refsOf(state, name).filter((of) => isDownNow(state, of))), ...refs];
     const services = startOrder(dependencies).filter((name) => all.some(({ service }) => service === name));
-    return this.#each(all, tell, (own) => this.#startNow(own), services);
+    const behind = (service: string) => dependencies[service] ?? [];
+    return this.#each(all, tell, (own) => this.#startNow(own), { services, behind });
   }
 
   /** What depends on others goes first, as in a shutdown. */
@@ -65,7 +61,7 @@ export class Operations {
       this.#dispatch({ type: 'stop', instances: own, reason: 'gsup stop' });
       return this.#stopped(own);
     };
-    return this.#each(refs, tell, work, services, this.#dependents());
+    return this.#each(refs, tell, work, { services, after: this.#dependents() });
   }
 
   restart(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
@@ -79,17 +75,14 @@ export class Operations {
 
   delete(services: readonly string[], tell: Tell): Promise<OperationLine> {
     const refs = services.flatMap((name) => refsOf(this.#host.state(), name));
-    return this.#each(
-      refs,
-      tell,
-      (own, name) => this.#remove(name, own),
-      this.#stopOrder(services),
-      this.#dependents(),
-    );
+    return this.#each(refs, tell, (own, name) => this.#remove(name, own), {
+      services: this.#stopOrder(services),
+      after: this.#dependents(),
+    });
   }
 
   scale(service: string, instances: number, tell: Tell): Promise<OperationLine> {
-    return this.#each([], tell, () => this.#scaleNow(service, instances), [service]);
+    return this.#each([], tell, () => this.#scaleNow(service, instances), { services: [service] });
   }
 
   /** Makes the services match `changes`; `specs` holds what is added or changed. */
@@ -101,7 +94,10 @@ export class Operations {
       [...specs.values()].map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]),
     );
     const order = startOrder(dependencies).filter((name) => specs.has(name));
-    const applied = await this.#each([], tell, (_, service) => this.#applyOne(service, changes, specs), order);
+    const applied = await this.#each([], tell, (_, service) => this.#applyOne(service, changes, specs), {
+      services: order,
+      behind: (service) => dependencies[service] ?? [],
+    });
     return merged(removed, applied);
   }
 
@@ -287,48 +283,26 @@ export class Operations {
     return (service) => dependencies.filter(([, needed]) => needed.includes(service)).map(([name]) => name);
   }
 
-  /**
-   * `work` for each service, behind what was asked of it before, and behind the same work for those that `after` names;
-   * records are told meanwhile.
-   */
+  /** `work` for each service in its turn; records of all of them are told meanwhile. */
   async #each(
     refs: readonly InstanceRef[],
     tell: Tell,
     work: (refs: readonly InstanceRef[], service: string) => Promise<readonly Outcome[]>,
-    services: readonly string[] = [...new Set(refs.map(({ service }) => service))],
-    after: (service: string) => readonly string[] = () => [],
+    { services = [...new Set(refs.map(({ service }) => service))], ...order }: Partial<Order> = {},
   ): Promise<OperationLine> {
     const ours = new Set(services);
     const end = this.#host.onRecord((record) => {
       if (record.service !== undefined && ours.has(record.service)) tell({ type: 'record', record });
     });
-    const parts = new Map<string, Promise<readonly Outcome[]>>();
-    for (const service of services) {
-      const others = after(service).flatMap((name) => parts.get(name) ?? []);
-      const own = refs.filter((of) => of.service === service);
-      const run = () => (others.length === 0 ? work(own, service) : Promise.all(others).then(() => work(own, service)));
-      parts.set(service, this.#queued(service, run));
-    }
+    const workOn = (service: string) =>
+      work(
+        refs.filter((of) => of.service === service),
+        service,
+      );
     try {
-      return resultOf((await Promise.all(parts.values())).flat());
+      return resultOf((await this.#queues.each(workOn, { services, ...order })).flat());
     } finally {
       end();
-    }
-  }
-
-  async #queued<T>(service: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(service);
-    let finish = () => {};
-    const own = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    this.#last.set(service, own);
-    try {
-      if (before !== undefined) await before;
-      return await work();
-    } finally {
-      if (this.#last.get(service) === own) this.#last.delete(service);
-      finish();
     }
   }
 

@@ -1,10 +1,12 @@
 /** Values that are nobody's business, known by the names of their variables; pure. */
+import type { Program, ServiceSpec } from '../core/service.ts';
 
 const SECRET =
   /(pass(word|wd|phrase)?|secret|token|api_?key|private|credential|auth|session|cookie|signing|_key$|^key$|dsn|salt|jwt)/i;
-const HARMLESS = /^(SSH_AUTH_SOCK|XDG_SESSION_.*|XAUTHORITY|GSUP_ID|DBUS_SESSION_BUS_ADDRESS|.*_KEYMAP)$/;
+const HARMLESS =
+  /^(SSH_AUTH_SOCK|XDG_SESSION_.*|XAUTHORITY|GSUP_ID|DBUS_SESSION_BUS_ADDRESS|.*_KEYMAP|.*AUTHOR.*|TOKENIZERS_.*)$/;
 /** A password inside of an address: `postgres://user:secret@host`. */
-const IN_ADDRESS = /^([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)[^@\s]+(@)/i;
+const IN_ADDRESS = /([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)([^@\s]+)(@)/gi;
 
 const MASK = '********';
 
@@ -17,20 +19,64 @@ export function masked(environment: Readonly<Record<string, string>>): Record<st
 export function maskedValue(name: string, value: string): string {
   if (value === '') return value;
   if (SECRET.test(name) && !HARMLESS.test(name)) return MASK;
-  return value.replace(IN_ADDRESS, `$1${MASK}$2`);
+  return value.replace(IN_ADDRESS, `$1${MASK}$3`);
 }
 
-/** Values of secrets that are long enough to be told from ordinary words, for masking them in other texts. */
+/** A shorter value may well be an ordinary word of a text. */
+const LEAST_LENGTH = 6;
+
+/** Values of secrets, the longest first, for masking them in other texts. */
 export function secretValues(environment: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(environment)
-    .filter(([name, value]) => value.length >= 6 && maskedValue(name, value) === MASK)
-    .map(([, value]) => value);
+    .flatMap(([name, value]) =>
+      maskedValue(name, value) === MASK
+        ? [value]
+        : [...value.matchAll(IN_ADDRESS)].map(([, , password = '']) => password),
+    )
+    .filter((value) => value.length >= LEAST_LENGTH)
+    .sort((a, b) => b.length - a.length);
+}
+
+/** A spec as it may be shown: values of variables, and what is secret in command lines. */
+export function maskedSpec(spec: ServiceSpec): ServiceSpec {
+  const values = secretValues(spec.env);
+  const words = <T extends readonly string[]>(argv: T) => maskedWords(argv, values) as unknown as T;
+  const { program, ready, stop } = spec;
+  return {
+    ...spec,
+    env: masked(spec.env),
+    program: maskedProgram(program, values),
+    ready:
+      ready?.check.kind === 'exec' ? { ...ready, check: { ...ready.check, argv: words(ready.check.argv) } } : ready,
+    stop: stop.preStop === null ? stop : { ...stop, preStop: { ...stop.preStop, argv: words(stop.preStop.argv) } },
+  };
+}
+
+function maskedProgram(program: Program, values: readonly string[]): Program {
+  switch (program.kind) {
+    case 'command': {
+      const [first, ...rest] = maskedWords(program.argv, values);
+      return { ...program, argv: [first ?? '', ...rest] };
+    }
+    case 'shell':
+      return { ...program, line: maskedCommand(program.line, values) };
+    case 'script':
+      return { ...program, args: maskedWords(program.args, values) };
+  }
+}
+
+/** `--token`, `abc` are two words of which the second is masked; `--token=abc` is one. */
+function maskedWords(words: readonly string[], values: readonly string[]): readonly string[] {
+  return words.map((word, index) => {
+    const option = /^-{1,2}([\w-]+)$/.exec(words[index - 1] ?? '')?.[1];
+    return option === undefined || word.startsWith('-') ? maskedCommand(word, values) : maskedValue(option, word);
+  });
 }
 
 /** A command line with the values of options and variables that are named like secrets masked. */
 export function maskedCommand(command: string, values: readonly string[]): string {
   const options = /((?:^|\s)-{1,2}([\w-]+)[= ])(\S+)|((?:^|\s)(\w+)=)(\S+)/g;
-  const plain = withoutSecrets(command, values);
+  const plain = withoutSecrets(command, values).replace(IN_ADDRESS, `$1${MASK}$3`);
   return plain.replace(options, (whole, option, name, value, assignment, variable, its) => {
     const before: string = option ?? assignment;
     const masked = maskedValue(name ?? variable, value ?? its);

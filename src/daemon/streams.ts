@@ -128,8 +128,7 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
   const files = capture.logFiles;
   const path = capture.logFile;
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  const own = daemon.supervisor.state.services[of.service]?.spec.env ?? {};
-  const secrets = secretValues({ ...daemon.environmentOf(of.service), ...own });
+  const secrets = secretValues(daemon.fullEnvironmentOf(of));
   return {
     of,
     files,
