@@ -1,8 +1,8 @@
 /** The home of a daemon: where its socket, state, events and logs are, and whether it is safe to be used. */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, constants, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
+import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { EXIT, GsupError } from '../core/error.ts';
 
 /** sun_path of unix(7) has 108 bytes, the last of them NUL. */
@@ -60,11 +60,9 @@ export function checkHome({ folder }: Home): boolean {
 /** Creates what is missing, with mode 0700, and checks the rest. @throws {GsupError} when it can't be used. */
 export function prepareHome(home: Home): void {
   try {
-    if (!checkHome(home)) mkdirSync(home.folder, { recursive: true, mode: 0o700 });
+    if (!checkHome(home)) makeFolder(home.folder);
     chmodSync(home.folder, 0o700);
-    for (const folder of [home.logs, home.streams, home.environments]) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-    }
+    for (const folder of [home.logs, home.streams, home.environments]) makeFolder(folder);
   } catch (cause) {
     if (cause instanceof GsupError) throw cause;
     const why = (cause as Error).message;
@@ -73,6 +71,18 @@ export function prepareHome(home: Home): void {
       hint: 'set GSUP_HOME to a folder that you may write to',
       cause,
     });
+  }
+}
+
+/** With the folders above it. Node's own `recursive` never ends where the kernel answers ENOENT to a mkdir, as below /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  if (!existsSync(dirname(folder))) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another command was faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -58,6 +58,10 @@ function viewOf(
 /** The services that a waiting one waits for. */
 function unmet(whole: SupervisorState, { spec }: ServiceState): readonly string[] {
   return Object.entries(spec.dependsOn)
-    .filter(([name, condition]) => whole.services[name]?.instances.some(({ reached }) => !reached[condition]))
+    .filter(([name, condition]) => {
+      const other = whole.services[name];
+      const isThere = (state: InstanceState) => state.name !== 'stopped' && state.reached[condition];
+      return other !== undefined && (other.waiting !== null || !other.instances.every(isThere));
+    })
     .map(([name]) => name);
 }

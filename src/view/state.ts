@@ -6,6 +6,7 @@ import type { Colour } from './colour.ts';
 
 /** `now` is epoch ms. */
 export function statePhrase(view: InstanceView, now: number): string {
+  if (view.waitingFor.length > 0) return `waiting for ${view.waitingFor.join(', ')}`;
   const uptime = view.uptimeMs === null ? '' : ` ${formatDuration(view.uptimeMs)}`;
   switch (view.state) {
     case 'running':
@@ -23,7 +24,7 @@ export function statePhrase(view: InstanceView, now: number): string {
     case 'exited':
       return `exited: ${view.lastExit === null ? 'unknown' : describeExit(view.lastExit)}`;
     case 'stopped':
-      return view.waitingFor.length > 0 ? `waiting for ${view.waitingFor.join(', ')}` : 'stopped';
+      return 'stopped';
   }
 }
 
