@@ -48,18 +48,25 @@ export function restoredRunning(was: InState<'running'>, event: Restored, contex
   return event.pid === null ? exitedByItself(was, exitUnknown(event), context) : [was, [adopted(event.pid)]];
 }
 
-/** A stop goes on at its rung, with what is left of its time; never more than a whole grace period, whatever the clock says. */
+/** A stop goes on at its rung, with what is left of its time. */
 export function restoredStopping(before: Stopping, event: Restored, context: Context): Step {
-  const { graceMs } = before.stop;
-  const deadline = before.deadline === null ? null : event.at + within(before.deadline - event.at, graceMs);
-  const was: Stopping = { ...before, deadline };
+  const was = {
+    ...before,
+    deadline: before.deadline && event.at + within(before.deadline - event.at, before.stop.graceMs),
+  };
   if (was.exit !== null) return reenter(was, event.at, context, []);
   if (event.pid === null) return leaderExited(was, exitUnknown(event), context);
   const told = [adopted(event.pid)];
-  if (was.rung !== 'signal-sent' || deadline === null) return reenter(was, event.at, context, told);
-  const { run } = was;
-  const ms = deadline - event.at;
-  const warnMs = ms - graceMs * (1 - WARN_AT);
+  if (was.rung === 'draining') {
+    const ms = within(was.askedAt + was.stop.drainDelayMs - event.at, was.stop.drainDelayMs);
+    const draining: PhaseRecord = { phase: 'draining', pid: was.pid, remainingMs: ms };
+    const arm: InstanceEffect = { do: 'arm', run: was.run, timer: 'rung', ms };
+    return [was, [...told, { do: 'record', record: draining }, arm]];
+  }
+  if (was.rung !== 'signal-sent' || was.deadline === null) return reenter(was, event.at, context, told);
+  const { run, stop } = was;
+  const ms = was.deadline - event.at;
+  const warnMs = ms - stop.graceMs * (1 - WARN_AT);
   const warn: InstanceEffect[] = warnMs > 0 ? [{ do: 'arm', run, timer: 'warning', ms: warnMs }] : [];
   return [was, [...told, { do: 'arm', run, timer: 'rung', ms }, ...warn]];
 }

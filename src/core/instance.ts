@@ -14,6 +14,7 @@ import {
   logsEnded,
   rungTimedOut,
   startAfterStop,
+  startBeforeSpawn,
   stopBeforeSpawn,
   stopIdle,
   stopLive,
@@ -39,6 +40,7 @@ export const INSTANCE_TABLE: Table = {
   failed: { 'start-requested': start, 'stop-requested': stopIdle, exited: refused, restored: restoredFailed },
   backoff: { 'start-requested': start, 'stop-requested': stopIdle, 'timed-out': backedOff, restored: restoredBackoff },
   starting: {
+    'start-requested': startBeforeSpawn,
     spawned,
     'spawn-failed': refused,
     ready: gotReady,

@@ -49,6 +49,10 @@ export function refused(
     const told = record({ phase: 'stopped', verdict: 'clean', graceMs: 0, graceUsed: 0, reason: event.reason });
     return [{ ...lifeOf(was), name: 'stopped' }, [release, told]];
   }
+  if (was.stopAsked?.next === 'start') {
+    const [state, begun] = beginRun(lifeOf(was), event.at);
+    return [state, [release, ...begun]];
+  }
   if (event.exitStatus !== null) return fail(was, event.reason, event.exitStatus, [release]);
   return byPolicy(was, { at: event.at, ranMs: 0, cause: event.reason, isFailure: true }, context, [release]);
 }

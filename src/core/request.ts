@@ -22,8 +22,13 @@ export function startServices(was: SupervisorState, event: Of<'start'>): RootSte
   for (const name of event.services) {
     const service = state.services[name];
     if (service === undefined || service.isLeaving) continue;
-    const indexes = [...service.instances.keys()].filter((index) => event.indexes?.includes(index) ?? true);
-    const waiting = { reason: event.reason, indexes: [...new Set([...(service.waiting?.indexes ?? []), ...indexes])] };
+    const indexes = [...service.instances.keys()].filter(
+      (index) => index < service.spec.instances && (event.indexes?.includes(index) ?? true),
+    );
+    // What runs is there: it waits for nobody.
+    const wanted = indexes.filter((index) => !isUp(service.instances[index]));
+    const waiters = [...new Set([...(service.waiting?.indexes ?? []), ...wanted])];
+    const waiting = waiters.length === 0 ? null : { reason: event.reason, indexes: waiters };
     const stoppedByHand = service.stoppedByHand.filter((index) => !indexes.includes(index));
     state = withService(state, { ...service, waiting, stoppedByHand });
   }
@@ -53,9 +58,10 @@ export function restartInstances(was: SupervisorState, event: Of<'restart'>, ran
     const service = state.services[of.service];
     const instance = service?.instances[of.index];
     if (service === undefined || instance === undefined || service.isLeaving) continue;
+    if (of.index >= service.spec.instances) continue;
     const stoppedByHand = service.stoppedByHand.filter((index) => index !== of.index);
     state = withService(state, { ...service, stoppedByHand });
-    const lives = instance.name === 'starting' || instance.name === 'running';
+    const lives = isUp(instance);
     const { at, reason } = event;
     const news: InstanceEvent = lives ? asked(event, 'start') : { type: 'start-requested', at, reason };
     let more: readonly Effect[];
@@ -88,7 +94,9 @@ export function defineService(was: SupervisorState, event: Of<'define'>, random:
   const added = Array.from({ length: Math.max(0, spec.instances - service.instances.length) }, () => FRESH);
   const stoppedByHand = service.stoppedByHand.filter((index) => index < spec.instances);
   const instances = [...stopping.instances, ...added];
-  state = withService(state, { ...stopping, spec, instances, stoppedByHand, isLeaving: false });
+  const left = stopping.waiting?.indexes.filter((index) => index < spec.instances) ?? [];
+  const waiting = stopping.waiting === null || left.length === 0 ? null : { ...stopping.waiting, indexes: left };
+  state = withService(state, { ...stopping, spec, instances, waiting, stoppedByHand, isLeaving: false });
   if (!event.replaces) return [state, effects];
   const again = refs.filter((of) => isKept(of) && service.instances[of.index]?.name === 'backoff');
   const [next, more] = stepEach(state, again, { type: 'start-requested', at, reason }, random);
@@ -114,7 +122,7 @@ export function dropGone(was: SupervisorState): RootStep | null {
     const { spec, instances, isLeaving } = service;
     const count = isLeaving ? 0 : spec.instances;
     const last = instances.at(-1);
-    if (instances.length > count && last !== undefined && isDown(last)) {
+    if (instances.length > count && last !== undefined && isGone(last)) {
       const index = instances.length - 1;
       const forget: Effect = { do: 'forget', of: { service: spec.name, index } };
       return [withService(was, { ...service, instances: instances.slice(0, -1) }), [forget]];
@@ -124,6 +132,11 @@ export function dropGone(was: SupervisorState): RootStep | null {
     return [{ ...was, services }, [{ do: 'forget-service', service: spec.name }]];
   }
   return null;
+}
+
+/** Down, and nothing of it lives on: what could not be killed is not forgotten. */
+function isGone(instance: InstanceState): boolean {
+  return isDown(instance) && !(instance.name === 'failed' && instance.stuckPid !== null);
 }
 
 /** A waiting service starts when its dependencies allow it, or fails when they never will. */
@@ -161,10 +174,17 @@ function dependencyStatus(
   if (!service) return 'met';
   const { instances, waiting } = service;
   if (waiting !== null) return 'open';
-  // What was stopped by hand has reached it once and has it no more.
-  const has = (instance: InstanceState) => instance.name !== 'stopped' && instance.reached[condition];
+  // What was stopped by hand, or is being so, has reached it once and has it no more.
+  const isLeft = (instance: InstanceState) =>
+    instance.name === 'stopped' || (instance.name === 'stopping' && instance.next === 'stopped');
+  const has = (instance: InstanceState) => !isLeft(instance) && instance.reached[condition];
   if (instances.every(has)) return 'met';
   return instances.some((instance) => isDown(instance) && !has(instance)) ? 'impossible' : 'open';
+}
+
+/** It runs, or will, and nobody has asked it to stop. */
+function isUp(instance: InstanceState | undefined): boolean {
+  return instance?.name === 'running' || (instance?.name === 'starting' && instance.stopAsked?.next !== 'stopped');
 }
 
 function asked(

@@ -39,7 +39,7 @@ export function decideRestart(policy: RestartPolicy, history: RestartHistory, en
       ? { kind: 'leave', reason: end.cause }
       : { kind: 'give-up', reason: `${end.cause}, restart policy never` };
   }
-  const recent = history.restartedAt.filter((at) => end.at - at < policy.windowMs);
+  const recent = history.restartedAt.filter((at) => at <= end.at && end.at - at < policy.windowMs);
   if (recent.length >= policy.limit) {
     const spread = formatDuration(end.at - (recent[0] ?? end.at) + end.ranMs);
     return { kind: 'give-up', reason: `${end.cause}, restarted ${recent.length}x in ${spread} (restart limit)` };

@@ -6,8 +6,10 @@ import { FRESH, type InstanceState, isDown, lifeOf } from './state.ts';
 
 export type Restored = {
   readonly state: SupervisorState;
-  /** What was up by the will of people and isn't, because everything was stopped or the machine was; what others depend on comes first. */
+  /** What was up by the will of people and isn't, because everything was stopped or the machine was. */
   readonly toStart: readonly InstanceRef[];
+  /** What was to be stopped by hand with everything, and had not been asked yet. */
+  readonly toStop: readonly InstanceRef[];
 };
 
 /** `isSameBoot`: what ran may run still. A shutdown of everything is over with its supervisor. */
@@ -15,7 +17,9 @@ export function restoreState(saved: SupervisorState, isSameBoot: boolean): Resto
   const wasShutDown = saved.shutdown !== null || saved.hasEnded;
   const entries = Object.entries(saved.services).map(([name, service]): [string, ServiceState] => [
     name,
-    restoredService(service, isSameBoot, wasShutDown),
+    isSameBoot
+      ? { ...service, instances: wasShutDown ? service.instances.map(afterShutdown) : service.instances }
+      : { ...service, waiting: null, instances: service.instances.map(afterBoot) },
   ]);
   const services = Object.fromEntries(entries);
   const state: SupervisorState = {
@@ -26,20 +30,12 @@ export function restoreState(saved: SupervisorState, isSameBoot: boolean): Resto
     hasEnded: false,
     isLasting: true,
   };
-  if (isSameBoot && !wasShutDown) return { state, toStart: [] };
-  const dependencies = Object.fromEntries(entries.map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)]));
-  const order = stopWaves(dependencies).toReversed().flat();
-  return { state, toStart: order.flatMap((name) => (services[name] ? wantedOf(services[name]) : [])) };
-}
-
-function restoredService(service: ServiceState, isSameBoot: boolean, wasShutDown: boolean): ServiceState {
-  if (!isSameBoot) return { ...service, waiting: null, instances: service.instances.map(afterBoot) };
-  return wasShutDown ? { ...service, instances: service.instances.map(afterShutdown) } : service;
-}
-
-/** What failed before is tried anew: a critical service that still counts as failed would stop everything again. */
-function afterShutdown(was: InstanceState): InstanceState {
-  return was.name === 'failed' && was.stuckPid === null ? { ...lifeOf(was), name: 'stopped' } : was;
+  if (isSameBoot && !wasShutDown) return { state, toStart: [], toStop: [] };
+  const dependencies = entries.map(([name, { spec }]): [string, string[]] => [name, Object.keys(spec.dependsOn)]);
+  const order = stopWaves(Object.fromEntries(dependencies)).toReversed().flat();
+  const each = (pick: (service: ServiceState) => readonly InstanceRef[]) =>
+    order.flatMap((name) => (services[name] ? pick(services[name]) : []));
+  return { state, toStart: each(wantedOf), toStop: each(unwantedOf).toReversed() };
 }
 
 /** Every process is gone; numbers of runs go on, so that no two runs ever have the same. */
@@ -47,9 +43,27 @@ function afterBoot(was: InstanceState): InstanceState {
   return { ...FRESH, name: 'stopped', run: was.run, lastExit: was.lastExit };
 }
 
+/** What failed is tried anew; a critical service that failed would stop everything again. */
+function afterShutdown(was: InstanceState): InstanceState {
+  return was.name === 'failed' && was.stuckPid === null ? { ...lifeOf(was), name: 'stopped' } : was;
+}
+
 function wantedOf({ spec, instances, stoppedByHand, isLeaving }: ServiceState): readonly InstanceRef[] {
   if (isLeaving) return [];
   return [...instances.entries()]
-    .filter(([index, instance]) => !stoppedByHand.includes(index) && (isDown(instance) || instance.name === 'stopping'))
+    .filter(([index]) => index < spec.instances && !stoppedByHand.includes(index))
+    .filter(([, instance]) => isDown(instance) || isBeingStopped(instance))
     .map(([index]) => ({ service: spec.name, index }));
+}
+
+function unwantedOf({ spec, instances, stoppedByHand }: ServiceState): readonly InstanceRef[] {
+  const isUp = ({ name }: InstanceState) => name === 'starting' || name === 'running' || name === 'backoff';
+  return [...instances.entries()]
+    .filter(([index, instance]) => stoppedByHand.includes(index) && isUp(instance))
+    .map(([index]) => ({ service: spec.name, index }));
+}
+
+/** Also one that was asked to stop before its process was there. */
+function isBeingStopped(instance: InstanceState): boolean {
+  return instance.name === 'stopping' || (instance.name === 'starting' && instance.stopAsked !== null);
 }

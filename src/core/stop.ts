@@ -68,6 +68,11 @@ export function startAfterStop(was: Stopping): Step {
   return [{ ...was, next: 'start', failure: null, isFinal: false }, []];
 }
 
+/** Started again while the stop that was asked waits for the process: it begins anew after that stop. */
+export function startBeforeSpawn(was: InState<'starting'>): Step {
+  return [was.stopAsked === null ? was : { ...was, stopAsked: { ...was.stopAsked, next: 'start' } }, []];
+}
+
 /** A second SIGINT: what is not hard is skipped. */
 export function forced(was: Stopping, event: Of<'forced'>, context: Context): Step {
   if (was.isForced) return [was, []];
@@ -326,11 +331,17 @@ function giveUp(was: Stopping, reason: string, _context: Context): Step {
 function hurried(
   was: Stopping,
   event: Of<'stop-requested'>,
-  _context: Context,
+  context: Context,
   before: readonly InstanceEffect[] = [],
 ): Step {
   const cap = event.budgetMs === null ? null : event.at + event.budgetMs;
-  const isSooner = cap !== null && was.deadline !== null && cap < was.deadline && was.rung === 'signal-sent';
+  if (event.budgetMs !== null && (was.rung === 'draining' || was.rung === 'pre-stop')) {
+    // How much of the rung is left is not known here: under a limit the signal goes out at once.
+    const stop = { ...fitStop(was.stop, event.budgetMs), preStop: null };
+    return climb({ ...was, stop, rung: 'pre-stop' }, event.at, context, [...leave(was), ...before]);
+  }
+  const hasGrace = was.rung === 'signal-sent' || was.rung === 'survivors-signalled';
+  const isSooner = cap !== null && was.deadline !== null && cap < was.deadline && hasGrace;
   if (!isSooner) return [was, before];
   return [{ ...was, deadline: cap }, [...before, { do: 'arm', run: was.run, timer: 'rung', ms: cap - event.at }]];
 }

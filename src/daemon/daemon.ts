@@ -6,7 +6,7 @@ import type { InstanceView, Told } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { type InstanceName, instanceName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
-import { restoreState } from '../core/restore.ts';
+import { type Restored, restoreState } from '../core/restore.ts';
 import { initialState, instancesOf } from '../core/root-state.ts';
 import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
@@ -115,6 +115,7 @@ export class Daemon {
       state: () => this.supervisor.state,
       now: () => systemClock.now(),
       dispatch: (event) => this.supervisor.dispatch(event),
+      batch: (work) => this.supervisor.batch(work),
       onChange: (callback) => listen(this.#changeListeners, callback),
       onRecord: (callback) => this.onRecord(callback),
       prepare: (refs) => this.#prepare(refs),
@@ -128,7 +129,7 @@ export class Daemon {
     const asked = Object.fromEntries(
       foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null }]),
     );
-    this.#restore({ ...saved.runs, ...asked }, restored.toStart);
+    this.#restore({ ...saved.runs, ...asked }, restored);
   }
 
   /** Calls back for every record from now on; the result ends it. */
@@ -258,15 +259,18 @@ export class Daemon {
     }
   }
 
-  #restore(runs: Saved['runs'], toStart: readonly InstanceRef[]): void {
+  #restore(runs: Saved['runs'], { toStart, toStop }: Restored): void {
     this.supervisor.restore(runs);
+    const at = systemClock.now();
+    if (toStop.length > 0) this.supervisor.dispatch({ type: 'stop', at, instances: toStop, reason: 'gsup kill' });
     const services = [...new Set(toStart.map(({ service }) => service))];
     this.#prepare(toStart);
-    for (const service of services) {
-      const indexes = toStart.filter((of) => of.service === service).map(({ index }) => index);
-      const at = systemClock.now();
-      this.supervisor.dispatch({ type: 'start', at, services: [service], indexes, reason: 'a new daemon' });
-    }
+    this.supervisor.batch(() => {
+      for (const service of services) {
+        const indexes = toStart.filter((of) => of.service === service).map(({ index }) => index);
+        this.supervisor.dispatch({ type: 'start', at, services: [service], indexes, reason: 'a new daemon' });
+      }
+    });
   }
 
   #openJournal(): Journal {

@@ -20,6 +20,8 @@ export type OperationsHost = {
   state(): SupervisorState;
   now(): number;
   dispatch(event: SupervisorEvent): void;
+  /** What is dispatched in it is done together. */
+  batch<T>(work: () => T): T;
   /** Calls back after every change; the result ends it. */
   onChange(callback: () => void): () => void;
   /** Calls back for every record; the result ends it. */
@@ -65,12 +67,20 @@ export class Operations {
   }
 
   restart(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
-    return this.#each(refs, tell, (own) => {
-      const watches = this.#watches(own);
-      this.#host.prepare(own);
-      this.#dispatch({ type: 'restart', instances: own, reason: 'gsup restart' });
-      return this.#started(watches, true);
-    });
+    const dependencies = this.#dependencies();
+    const services = startOrder(dependencies).filter((name) => refs.some(({ service }) => service === name));
+    const behind = (service: string) => dependencies[service] ?? [];
+    return this.#each(refs, tell, (own) => this.#restartNow(own), { services, behind });
+  }
+
+  /** What is down waits for what it depends on, as at any start. */
+  async #restartNow(refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
+    const down = refs.filter((of) => isDownNow(this.#host.state(), of));
+    const live = refs.filter((of) => !down.includes(of));
+    const watches = this.#watches(live);
+    this.#host.prepare(live);
+    this.#dispatch({ type: 'restart', instances: live, reason: 'gsup restart' });
+    return (await Promise.all([this.#started(watches, true), this.#startNow(down)])).flat();
   }
 
   delete(services: readonly string[], tell: Tell): Promise<OperationLine> {
@@ -136,7 +146,7 @@ export class Operations {
     if (present === undefined) return [];
     const before = refsOf(state, service);
     const refs = Array.from({ length: instances }, (_, index) => ({ service, index }));
-    const added = refs.slice(before.length);
+    const added = refs.slice(present.spec.instances);
     this.#host.prepare(added);
     this.#dispatch({ type: 'define', spec: { ...present.spec, instances }, reason: 'gsup scale', replaces: false });
     const excess = before.slice(instances);
@@ -160,11 +170,17 @@ export class Operations {
   async #remove(service: string, refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
     const collected = this.#collectVerdicts(refs);
     this.#dispatch({ type: 'remove', services: [service], reason: 'gsup delete' });
-    await this.#until(() => this.#host.state().services[service] === undefined);
+    // What SIGKILL does not end stays, and is told.
+    const isStuck = ({ problem }: ReturnType<typeof stopStatus>) => problem !== null;
+    const statuses = () => refsOf(this.#host.state(), service).map((of) => stopStatus(this.#host.state(), of));
+    await this.#until(
+      () => this.#host.state().services[service] === undefined || (statuses().length > 0 && statuses().every(isStuck)),
+    );
+    const problems = new Map(refs.map((of) => [of, stopStatus(this.#host.state(), of).problem]));
     return collected().map(({ of, verdict }) => ({
       instance: instanceName(of.service, of.index),
-      isOk: verdict !== 'killed',
-      message: verdict === 'killed' ? 'deleted, with SIGKILL' : 'deleted',
+      isOk: verdict !== 'killed' && !problems.get(of),
+      message: problems.get(of) ?? (verdict === 'killed' ? 'deleted, with SIGKILL' : 'deleted'),
       verdict,
       isTimeout: false,
       stderr: [],
@@ -235,6 +251,8 @@ export class Operations {
     const told = new Map<string, { verdict: Verdict; message: string }>();
     const end = this.#host.onRecord((record) => {
       if (record.phase !== 'stopped' || record.instance === undefined || record.verdict === undefined) return;
+      // A later one is of another run.
+      if (told.has(record.instance)) return;
       told.set(record.instance, { verdict: record.verdict, message: stopMessage(record) });
     });
     return () => {
@@ -300,7 +318,8 @@ export class Operations {
         service,
       );
     try {
-      return resultOf((await this.#queues.each(workOn, { services, ...order })).flat());
+      const all = this.#host.batch(() => this.#queues.each(workOn, { services, ...order }));
+      return resultOf((await all).flat());
     } finally {
       end();
     }

@@ -72,8 +72,12 @@ export function stopStatus(
   return { isOver: state.name === 'stopped' || state.name === 'exited' || state.name === 'failed', problem: null };
 }
 
-function hasFailed(whole: SupervisorState, service: string): boolean {
-  return whole.services[service]?.instances.some(({ name }) => name === 'backoff' || name === 'failed') === true;
+/** Also when what it waits for has: dependencies have no circles. */
+function hasFailed(whole: SupervisorState, name: string): boolean {
+  const service = whole.services[name];
+  if (service === undefined) return false;
+  if (service.instances.some((instance) => instance.name === 'backoff' || instance.name === 'failed')) return true;
+  return service.waiting !== null && Object.keys(service.spec.dependsOn).some((other) => hasFailed(whole, other));
 }
 
 function endOf(state: InstanceState, now: number): string {

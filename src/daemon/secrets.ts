@@ -2,11 +2,11 @@
 import type { Program, ServiceSpec } from '../core/service.ts';
 
 const SECRET =
-  /(pass(word|wd|phrase)?|secret|token|api_?key|private|credential|auth|session|cookie|signing|_key$|^key$|dsn|salt|jwt)/i;
+  /(pass(word|wd|phrase)|(^|[_-])pass([_-]|$)|.[_-]pwd$|secret|token(?!izer)|api[_-]?key|private|credential|auth(?!or)|session|cookie|signing|[_-]keys?$|^key$|dsn|salt|jwt|[_-]pat$)/i;
 const HARMLESS =
-  /^(SSH_AUTH_SOCK|XDG_SESSION_.*|XAUTHORITY|GSUP_ID|DBUS_SESSION_BUS_ADDRESS|.*_KEYMAP|.*AUTHOR.*|TOKENIZERS_.*)$/;
+  /^(SSH_AUTH_SOCK|XDG_SESSION_.*|DESKTOP_SESSION|XAUTHORITY|GSUP_ID|DBUS_SESSION_BUS_ADDRESS|.*_KEYMAP)$/;
 /** A password inside of an address: `postgres://user:secret@host`. */
-const IN_ADDRESS = /([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)([^@\s]+)(@)/gi;
+const IN_ADDRESS = /([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)([^\s,]+)(@)/gi;
 
 const MASK = '********';
 
@@ -25,7 +25,7 @@ export function maskedValue(name: string, value: string): string {
 /** A shorter value may well be an ordinary word of a text. */
 const LEAST_LENGTH = 6;
 
-/** Values of secrets, the longest first, for masking them in other texts. */
+/** Values of secrets, for masking them in other texts. */
 export function secretValues(environment: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(environment)
     .flatMap(([name, value]) =>
@@ -33,8 +33,7 @@ export function secretValues(environment: Readonly<Record<string, string>>): rea
         ? [value]
         : [...value.matchAll(IN_ADDRESS)].map(([, , password = '']) => password),
     )
-    .filter((value) => value.length >= LEAST_LENGTH)
-    .sort((a, b) => b.length - a.length);
+    .filter((value) => value.length >= LEAST_LENGTH);
 }
 
 /** A spec as it may be shown: values of variables, and what is secret in command lines. */
@@ -73,18 +72,17 @@ function maskedWords(words: readonly string[], values: readonly string[]): reado
   });
 }
 
-/** A command line with the values of options and variables that are named like secrets masked. */
+/** A command line with the values of options and variables that are named like secrets masked, and passwords in addresses. */
 export function maskedCommand(command: string, values: readonly string[]): string {
-  const options = /((?:^|\s)-{1,2}([\w-]+)[= ])(\S+)|((?:^|\s)(\w+)=)(\S+)/g;
-  const plain = withoutSecrets(command, values).replace(IN_ADDRESS, `$1${MASK}$3`);
-  return plain.replace(options, (whole, option, name, value, assignment, variable, its) => {
-    const before: string = option ?? assignment;
-    const masked = maskedValue(name ?? variable, value ?? its);
-    return masked === (value ?? its) ? whole : `${before}${masked}`;
+  const words = /((?:^|\s)-{1,2}(?!no-)([\w-]+)(?:=|\s+(?!-)))(?!\w+=)(\S+)|((?:^|\s)(\w+)=)(\S+)|(?<=^|\s)(?!-)(\S+)/g;
+  const plain = withoutSecrets(command, values);
+  return plain.replace(words, (_whole, option = '', name, value, assignment = '', variable, its, word) => {
+    return `${option}${assignment}${maskedValue(name ?? variable ?? '', value ?? its ?? word)}`;
   });
 }
 
 /** `text` without any of `values`. */
 export function withoutSecrets(text: string, values: readonly string[]): string {
-  return values.reduce((left, value) => left.replaceAll(value, MASK), text);
+  const longestFirst = values.toSorted((a, b) => b.length - a.length);
+  return longestFirst.reduce((left, value) => left.replaceAll(value, MASK), text);
 }

@@ -1,6 +1,7 @@
 /** What outlives a supervisor on disk: written whole (temporary file, fsync, rename), read back or put aside. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { EXIT, GsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
 import type { Snapshot } from './supervisor.ts';
@@ -77,14 +78,28 @@ export class Store {
     }
     const parsed = parse(text);
     if (typeof parsed !== 'string') return parsed;
+    if (parsed.startsWith('format ') && isNewer(text)) throw newerError(file);
     const aside = `${file}.broken-${new Date().toISOString().replace(/[:.]/g, '-')}`;
-    renameSync(file, aside);
-    problems.push(`${file} is broken (${parsed}); it is kept as ${aside}`);
+    try {
+      renameSync(file, aside);
+      problems.push(`${file} is broken (${parsed}); it is kept as ${aside}`);
+    } catch (error) {
+      problems.push(`${file} is broken (${parsed}) and can't be kept aside: ${(error as Error).message}`);
+    }
     return null;
   }
 }
 
 const COPY_AFTER_MS = 200;
+
+function isNewer(text: string): boolean {
+  return Number((JSON.parse(text) as { format?: unknown }).format) > FORMAT;
+}
+
+function newerError(file: string): GsupError {
+  const hint = 'start it with that version, or move the file away to begin with nothing';
+  return new GsupError(`cannot read ${file}: it was written by a newer gsup`, { exitStatus: EXIT.failed, hint });
+}
 
 /** Replaces a file by one with this text, whole or not at all; mode 0600. */
 export function replaceFile(file: string, text: string, isDurable: boolean): void {

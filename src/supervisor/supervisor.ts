@@ -27,7 +27,7 @@ export type SupervisorOptions = {
   readonly streamsOf: StreamsOf;
   /** The socket that apps find in GSUP_LINK; `null`: none. */
   readonly link?: Link;
-  /** Keeps a snapshot; called before anything is spawned, and in the turn after every change. */
+  /** Keeps a snapshot; called before anything is spawned or signalled, and in the turn after every change. Must not throw. */
   readonly save?: (snapshot: Snapshot) => void;
   /** Told after every event that changed anything. */
   readonly onChange?: () => void;
@@ -42,6 +42,8 @@ export type Link = {
   send(token: string, message: Readonly<Record<string, unknown>>): void;
 };
 
+type Decided = { readonly hasChanged: boolean; readonly effects: readonly Effect[]; readonly at: number };
+
 /** Supervises services until all are down. */
 export class Supervisor {
   readonly #options: SupervisorOptions;
@@ -51,6 +53,7 @@ export class Supervisor {
   #end: (state: SupervisorState) => void = () => {};
   #state: SupervisorState;
   #isBusy = false;
+  #batch: Decided[] | null = null;
   #isUnsaved = false;
 
   constructor(options: SupervisorOptions) {
@@ -87,6 +90,8 @@ export class Supervisor {
       const at = this.#options.clock.now();
       this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run: state.run, pid } });
     }
+    // What was leaving and is down already goes now: nothing else of it will happen.
+    this.start([], 'restored');
   }
 
   /**
@@ -150,20 +155,57 @@ export class Supervisor {
 
   /** Takes an event; those that its effects bring are taken one after the other. */
   dispatch(event: SupervisorEvent): void {
+    if (this.#batch !== null) {
+      this.#batch.push(this.#decide(event));
+      return;
+    }
     this.#queue.push(event);
+    this.#work();
+  }
+
+  #work(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
       for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        const was = this.#state;
-        const [state, effects] = step(was, next, this.#options.random());
-        this.#state = state;
-        this.#keep(was !== state, effects);
-        this.#run(effects, atOf(next));
-        if (was !== state) this.#options.onChange?.();
+        const { hasChanged, effects, at } = this.#decide(next);
+        this.#keep(hasChanged, effects);
+        this.#run(effects, at);
+        if (hasChanged) this.#options.onChange?.();
       }
     } finally {
       this.#isBusy = false;
+    }
+  }
+
+  #decide(event: SupervisorEvent): Decided {
+    const was = this.#state;
+    const [state, effects] = step(was, event, this.#options.random());
+    this.#state = state;
+    return { hasChanged: was !== state, effects, at: atOf(event) };
+  }
+
+  /** What is dispatched in `work` is decided at once and done together afterwards: kept once, however much it is. */
+  batch<T>(work: () => T): T {
+    if (this.#batch !== null || this.#isBusy) return work();
+    const batch: Decided[] = [];
+    this.#batch = batch;
+    try {
+      return work();
+    } finally {
+      this.#batch = null;
+      this.#isBusy = true;
+      try {
+        this.#keep(
+          batch.some(({ hasChanged }) => hasChanged),
+          batch.flatMap(({ effects }) => effects),
+        );
+        for (const { effects, at } of batch) this.#run(effects, at);
+      } finally {
+        this.#isBusy = false;
+      }
+      this.#options.onChange?.();
+      this.#work();
     }
   }
 
