@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import type { LogPolicy } from '../core/service.ts';
 import type { OutputChannel, StreamName } from '../host/host.ts';
+import { nativeNow } from '../host/native.ts';
 import { type Readable, whenReadable } from '../host/readable.ts';
 import { LineFormatter } from '../logs/format.ts';
 import { LogFile } from '../logs/log-file.ts';
@@ -246,10 +247,12 @@ export class Capture implements OutputChannel {
   }
 }
 
-/** Creates those that are missing, all by one call of mkfifo(1): Node has none of its own. */
+/** Creates those that are missing; without koffi by one call of mkfifo(1), for Node has none of its own. */
 export function makeFifos(files: readonly string[]): void {
+  const native = nativeNow();
   const missing = files.filter((file) => !existsSync(file));
-  if (missing.length > 0) execFileSync('mkfifo', ['-m', '600', ...missing], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const left = native === null ? missing : missing.filter((file) => !native.makeFifo(file));
+  if (left.length > 0) execFileSync('mkfifo', ['-m', '600', ...left], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 function formatters({ format }: LogPolicy): Readonly<Record<StreamName, LineFormatter>> {

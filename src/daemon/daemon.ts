@@ -24,7 +24,7 @@ import { type Saved, Store } from '../supervisor/store.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { Capture, makeFifos } from './capture.ts';
 import { Environments } from './environments.ts';
-import { linkOf } from './link-path.ts';
+import { linkOf, removeLinkFolder } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
@@ -230,6 +230,7 @@ export class Daemon {
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
     this.#store.flush();
     this.#link.close();
+    if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
     await this.#journal.close();
     this.#eventsFile.close();
   }

@@ -1,7 +1,7 @@
 /** Where the link of a home is: the same path every time, for an app connects to it again after the daemon was replaced. */
-import { chmodSync, mkdirSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fitsSocket, type Home, homeKey } from '../api/home.ts';
 
 /** In the home; elsewhere when other users have to reach it, or the path would be too long for a socket. */
@@ -19,4 +19,10 @@ export function linkOf(home: Home): { readonly path: string; readonly mode: numb
   // Whatever the umask was.
   chmodSync(folder, 0o711);
   return { path: join(folder, 'link.sock'), mode: 0o666 };
+}
+
+/** When nothing runs that could look for it. */
+export function removeLinkFolder(home: Home): void {
+  const folder = dirname(linkOf(home).path);
+  if (folder !== home.folder) rmSync(folder, { recursive: true, force: true });
 }

@@ -24,6 +24,8 @@ export type Native = {
   openPidfd(pid: number): number;
   /** wait(2)'s status of a process that has ended, or `null` where the kernel doesn't tell (before 6.15). */
   exitStatus(pidfd: number): number | null;
+  /** Makes a FIFO of mode 0600; false when that was refused. */
+  makeFifo(path: string): boolean;
   /** Two connected sockets, or `null` when there are no descriptors left. */
   socketPair(): readonly [number, number] | null;
   /** A descriptor of another process as one of ours (Linux 5.6, with the right to trace it); -1 when refused. */
@@ -67,6 +69,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const read = libc.func('long read(int fd, void *buffer, size_t count)');
   const getfd = libc.func('long syscall(long number, int pidfd, int fd, unsigned int flags)');
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, void *pair)');
+  const mkfifo = libc.func('int mkfifo(const char *path, unsigned int mode)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -76,6 +79,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       const isTold = Number(ioctl(pidfd, PIDFD_GET_INFO, info)) === 0 && (info.readBigUInt64LE() & INFO_EXIT) !== 0n;
       return isTold ? info.readInt32LE(EXIT_CODE_AT) : null;
     },
+    makeFifo: (path) => Number(mkfifo(path, 0o600)) === 0,
     socketPair: () => {
       const pair = Buffer.alloc(8);
       if (Number(socketpair(UNIX, STREAM_CLOSED_ON_EXEC, 0, pair)) !== 0) return null;
