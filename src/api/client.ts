@@ -67,7 +67,7 @@ async function sendCall(
       },
       resolve,
     );
-    call.on('error', reject);
+    call.on('error', (error) => reject(lostOr(error)));
     call.end(body ?? undefined);
   }).finally(release);
   const version = response.headers['gsup-version'];
@@ -97,8 +97,20 @@ function refusalOf(text: string, status: number): GsupError {
 async function textOf(response: IncomingMessage): Promise<string> {
   response.setEncoding('utf8');
   let text = '';
-  for await (const part of response) text += part;
+  try {
+    for await (const part of response) text += part;
+  } catch (error) {
+    throw lostOr(error);
+  }
   return text;
+}
+
+/** A connection that broke is told as what it means. */
+function lostOr(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code !== 'ECONNRESET' && code !== 'EPIPE') return error;
+  const hint = 'the next command starts a new one; its daemon.log may say why';
+  return new GsupError('the daemon went away', { exitStatus: EXIT.failed, hint, cause: error });
 }
 
 async function* linesOf(response: IncomingMessage): AsyncGenerator {
@@ -110,12 +122,7 @@ async function* linesOf(response: IncomingMessage): AsyncGenerator {
       rest = lines.pop() ?? '';
       for (const line of lines) if (line !== '') yield JSON.parse(line);
     }
-  } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ECONNRESET')) throw cause;
-    throw new GsupError('the daemon went away', {
-      exitStatus: EXIT.failed,
-      hint: 'the next command starts a new one',
-      cause,
-    });
+  } catch (error) {
+    throw lostOr(error);
   }
 }

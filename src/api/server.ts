@@ -20,6 +20,11 @@ type AnyHandler = (input: unknown, signal: AbortSignal) => unknown;
 /** A server that is not listening yet. */
 export function createApiServer(handlers: Handlers, version: string): Server {
   const app = new Hono();
+  app.use(async (context, next) => {
+    await next();
+    context.header('gsup-version', version);
+    context.header('gsup-protocol', String(PROTOCOL));
+  });
   for (const name of Object.keys(ROUTES) as RouteName[]) {
     const { method, path } = ROUTES[name];
     app.on(method, path, (context) => answer(context, name, handlers[name] as AnyHandler));
@@ -33,18 +38,12 @@ export function createApiServer(handlers: Handlers, version: string): Server {
     }
     return refuse(context, 422, error.message, error.exitStatus, error.hint);
   });
-  app.use(async (context, next) => {
-    await next();
-    context.header('gsup-version', version);
-    context.header('gsup-protocol', String(PROTOCOL));
-  });
   return createServer(getRequestListener(app.fetch));
 }
 
 async function answer(context: Context, name: RouteName, handler: AnyHandler): Promise<Response> {
   const asked = context.req.header('gsup-protocol');
   const isForAll = name === 'ping' || name === 'retire';
-  context.header('gsup-version', '');
   if (asked !== undefined && asked !== String(PROTOCOL) && !isForAll) {
     const message = `the daemon speaks protocol ${PROTOCOL}, this command ${asked}`;
     return refuse(context, 426, message, EXIT.failed, 'replace the daemon and leave the services running: gsup update');

@@ -143,12 +143,11 @@ function isDown(daemon: Daemon, service: string): boolean {
 }
 
 async function show(daemon: Daemon, name: string): Promise<ServiceView> {
-  const [of] = daemon.refsOf([name]);
+  const refs = daemon.refsOf([name]);
   const service = name.split(':')[0] ?? name;
   const known = daemon.supervisor.state.services[service];
-  if (known === undefined || of === undefined)
-    throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
-  const wanted = new Set(daemon.refsOf([name]).map(({ index }) => index));
+  if (known === undefined) throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
+  const wanted = new Set(refs.map(({ index }) => index));
   const views = (await daemon.views(true)).filter((view) => view.service === service && wanted.has(view.index));
   const dependents = Object.values(daemon.supervisor.state.services)
     .filter(({ spec }) => service in spec.dependsOn)
@@ -165,10 +164,9 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
 }
 
 function environmentView(daemon: Daemon, name: string, compareWith: Readonly<Record<string, string>> | undefined) {
-  const [of] = daemon.refsOf([name]);
-  const spec = of && daemon.supervisor.state.services[of.service]?.spec;
-  if (of === undefined || spec === undefined)
-    throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
+  const [of = { service: name, index: 0 }] = daemon.refsOf([name]);
+  const spec = daemon.supervisor.state.services[of.service]?.spec;
+  if (spec === undefined) throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
   const run = { token: daemon.supervisor.identityOf(of)?.token ?? '', linkPath: null };
   const now = instanceEnvironment(spec, of.index, run, daemon.environmentOf(of.service));
   if (compareWith === undefined) return { service: of.service, environment: masked(now), diff: null };

@@ -39,7 +39,9 @@ function refsOfName(state: SupervisorState, name: string): readonly InstanceRef[
   if (index === undefined) return all;
   const own = all.filter((of) => String(of.index) === index);
   if (own.length > 0) return own;
-  const hint = `it has ${all.length === 1 ? `${service}:0` : `${service}:0 to ${service}:${all.length - 1}`}`;
+  const last = all.length - 1;
+  const names = last === 0 ? `it has ${service}:0` : `it has ${service}:0 to ${service}:${last}`;
+  const hint = last < 0 ? `it has no instances; gsup scale ${service} 1` : names;
   throw new GsupError(`no instance ${name}`, { exitStatus: EXIT.noSuchService, hint });
 }
 

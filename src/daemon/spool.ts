@@ -2,9 +2,10 @@
  * The chunk on its way from a FIFO to a log file, kept in a mapped file: read(2) puts it there, so a kill -9 at any
  * moment finds it either still in the FIFO or here, and the next daemon writes it to the end.
  */
-import { closeSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import type { StreamName } from '../host/host.ts';
 import { loadNative, type Mapping } from '../host/native.ts';
+import { replaceFile } from '../supervisor/store.ts';
 
 /** As much as a FIFO holds. */
 export const CHUNK_BYTES = 64 * 1024;
@@ -33,22 +34,22 @@ export class Spool {
     this.#mapping = mapping;
   }
 
-  /** `null` where there is no koffi, or no mapping: then a chunk is lost when the daemon dies between reading and writing it. */
+  /** `null` where there is no koffi, or no room: then a chunk is lost when the daemon dies between reading and writing it. */
   static async open(path: string): Promise<Spool | null> {
     const native = await loadNative();
     if (native === null) return null;
-    const fd = openSync(path, 'a+', 0o600);
     try {
-      ftruncateSync(fd, SIZE);
-      const writable = openSync(path, 'r+');
+      // Every block of it is on the disk before it is mapped: a page without one is a SIGBUS on a full disk.
+      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) !== SIZE) replaceFile(path, '\0'.repeat(SIZE), true);
+      const fd = openSync(path, 'r+');
       try {
-        const mapping = native.mapFile(writable, SIZE);
+        const mapping = native.mapFile(fd, SIZE);
         return mapping === null ? null : new Spool(mapping);
       } finally {
-        closeSync(writable);
+        closeSync(fd);
       }
-    } finally {
-      closeSync(fd);
+    } catch {
+      return null;
     }
   }
 

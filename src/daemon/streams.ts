@@ -5,7 +5,7 @@ import type { LogEntry, Told } from '../api/types.ts';
 import { usageError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
-import { LogFollower, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
+import { type EndOfLog, LogFollower, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { secretValues, withoutSecrets } from './secrets.ts';
@@ -19,39 +19,36 @@ const MOST_WAITING = 1_000;
 export function logStream(daemon: Daemon, query: InputOf<'logs'>, signal: AbortSignal): AsyncGenerator<LogEntry> {
   const refs = daemon.refsOf(query.names === undefined || query.names.length === 0 ? ['all'] : query.names);
   const wants = wantsOf(query);
-  const begin = systemClock.now();
   const sources = refs.map((of) => sourceOf(daemon, of));
-  const following = query.follow === true ? new Following(sources, begin, wants) : null;
-  return logEntries(sources, { query, wants, begin, following, signal });
+  const following = query.follow === true ? new Following(sources, wants) : null;
+  return logEntries(sources, { query, wants, following, signal });
 }
 
 type Reading = {
   readonly query: InputOf<'logs'>;
   readonly wants: Wants;
-  readonly begin: number;
   readonly following: Following | null;
   readonly signal: AbortSignal;
 };
 
 async function* logEntries(
   sources: readonly Source[],
-  { query, wants, begin, following, signal }: Reading,
+  { query, wants, following, signal }: Reading,
 ): AsyncGenerator<LogEntry> {
   const lines = query.lines ?? (isRange(query) ? undefined : DEFAULT_LINES);
-  // What comes later is the follower's.
-  const isOld = (line: LogLine) => wants(line) && (line.at === null || line.at <= begin);
   try {
     if (lines === undefined) {
       const range = {
         ...(query.since === undefined ? {} : { sinceMs: query.since }),
         ...(query.until === undefined ? {} : { untilMs: query.until }),
       };
-      const read = (source: Source) => entriesOf(source, readLines(source.files, source.format, range, signal), isOld);
+      const read = (source: Source) =>
+        entriesOf(source, readLines(source.files, source.format, range, { signal, upTo: source.end }), wants);
       yield* mergeByTime(sources.map(read));
     } else {
       const tails = await Promise.all(
         sources.map(async (source) => {
-          const tail = await lastLines(source.files, source.format, lines, isOld);
+          const tail = await lastLines(source.files, source.format, lines, wants, source.end);
           return tail.map((line) => entryOf(source, line));
         }),
       );
@@ -116,7 +113,8 @@ type Source = {
   readonly of: InstanceRef;
   readonly files: readonly string[];
   readonly path: string;
-  readonly size: number;
+  /** Where the log ended when it was asked for: what comes later is the follower's. */
+  readonly end: EndOfLog | null;
   readonly format: Parameters<typeof parseLine>[1];
   readonly secrets: readonly string[];
   follow(callback: () => void): () => void;
@@ -127,13 +125,14 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
   const capture = daemon.captureOf(of);
   const files = capture.logFiles;
   const path = capture.logFile;
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  const stat = statSync(path, { throwIfNoEntry: false });
+  const end = stat === undefined ? null : { ino: stat.ino, size: stat.size };
   const secrets = secretValues(daemon.fullEnvironmentOf(of));
   return {
     of,
     files,
     path,
-    size,
+    end,
     format: capture.policy.format,
     secrets,
     follow: (callback) => capture.follow(callback),
@@ -194,10 +193,10 @@ class Following {
   #wake = () => {};
   #hasGrown = true;
 
-  constructor(sources: readonly Source[], since: number, wants: Wants) {
+  constructor(sources: readonly Source[], wants: Wants) {
     this.#followers = sources.map((source) => ({
-      follower: new LogFollower(source.path, source.format, source.size, (line) => {
-        if (wants(line) && (line.at === null || line.at > since)) this.#waiting.push(entryOf(source, line));
+      follower: new LogFollower(source.path, source.format, source.end?.size ?? 0, (line) => {
+        if (wants(line)) this.#waiting.push(entryOf(source, line));
       }),
       end: source.follow(() => {
         this.#hasGrown = true;

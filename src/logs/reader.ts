@@ -9,6 +9,9 @@ export { type LogLine, parseLine } from './format.ts';
 
 export type TimeRange = { readonly sinceMs?: number; readonly untilMs?: number };
 
+/** Where a file stood at a moment: what came later, in it or in newer ones, is not read. */
+export type EndOfLog = { readonly ino: number; readonly size: number };
+
 const NEWLINE = 0x0a;
 const LONGEST_LINE = 1024 * 1024;
 const BLOCK_BYTES = 256 * 1024;
@@ -25,9 +28,9 @@ export async function* readLines(
   files: readonly string[],
   format: LogFormat,
   { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: TimeRange = {},
-  signal?: AbortSignal,
+  { signal, upTo }: { readonly signal?: AbortSignal; readonly upTo?: EndOfLog | null } = {},
 ): AsyncGenerator<LogLine> {
-  const sources = await openAll(files);
+  const sources = await openAll(files, upTo ?? null);
   try {
     // What was last written before the range holds nothing of it; raw logs have no other time.
     const recent = sources.filter(({ stat }) => stat.mtimeMs + MTIME_LAG_MS >= sinceMs);
@@ -51,9 +54,10 @@ export async function lastLines(
   format: LogFormat,
   count: number,
   filter: (line: LogLine) => boolean = () => true,
+  upTo: EndOfLog | null = null,
 ): Promise<readonly LogLine[]> {
   if (count <= 0) return [];
-  const sources = await openAll(files);
+  const sources = await openAll(files, upTo);
   try {
     for (let bytes = FIRST_WINDOW_BYTES; ; bytes *= WINDOW_GROWTH) {
       const window = windowOf(sources, bytes);
@@ -71,12 +75,12 @@ type Window = { readonly sources: readonly Source[]; readonly offset: number; re
 /** The last `bytes` of all; a gzipped file can only be read as a whole. */
 function windowOf(sources: readonly Source[], bytes: number): Window {
   let missing = bytes;
-  for (const [index, { stat, isGzipped }] of [...sources.entries()].reverse()) {
-    if (stat.size >= missing) {
-      const offset = isGzipped ? 0 : stat.size - missing;
+  for (const [index, { size, isGzipped }] of [...sources.entries()].reverse()) {
+    if (size >= missing) {
+      const offset = isGzipped ? 0 : size - missing;
       return { sources: sources.slice(index), offset, isAll: index === 0 && offset === 0 };
     }
-    missing -= stat.size;
+    missing -= size;
   }
   return { sources, offset: 0, isAll: true };
 }
@@ -128,10 +132,16 @@ async function* batches(
   yield lines.end();
 }
 
-type Source = { readonly handle: FileHandle; readonly stat: Stats; readonly isGzipped: boolean };
+type Source = {
+  readonly handle: FileHandle;
+  readonly stat: Stats;
+  /** How much of it is read. */
+  readonly size: number;
+  readonly isGzipped: boolean;
+};
 
 /** Opens the newest first: a file that is rotated meanwhile is met again under its next name, never missed. */
-async function openAll(files: readonly string[]): Promise<readonly Source[]> {
+async function openAll(files: readonly string[], upTo: EndOfLog | null): Promise<readonly Source[]> {
   const sources: Source[] = [];
   try {
     for (const file of files.toReversed()) {
@@ -144,14 +154,23 @@ async function openAll(files: readonly string[]): Promise<readonly Source[]> {
     await closeAll(sources);
     throw error;
   }
-  return sources;
+  return upTo === null ? sources : cutAt(sources, upTo);
+}
+
+/** Newer ones are closed unread. */
+async function cutAt(sources: readonly Source[], { ino, size }: EndOfLog): Promise<readonly Source[]> {
+  const last = sources.findIndex(({ stat }) => stat.ino === ino);
+  if (last < 0) return sources;
+  await closeAll(sources.slice(last + 1));
+  return sources.slice(0, last + 1).map((source, index) => (index === last ? { ...source, size } : source));
 }
 
 /** `null`: there is no such file. */
 async function openSource(file: string): Promise<Source | null> {
   try {
     const handle = await open(file, 'r');
-    return { handle, stat: await handle.stat(), isGzipped: file.endsWith('.gz') };
+    const stat = await handle.stat();
+    return { handle, stat, size: stat.size, isGzipped: file.endsWith('.gz') };
   } catch (error) {
     if (isAbsence(error)) return null;
     throw error;
@@ -163,14 +182,14 @@ async function closeAll(sources: readonly Source[]): Promise<void> {
 }
 
 /** What was in the file when it was opened; a block is only good until the next. */
-async function* blocks({ handle, stat, isGzipped }: Source, offset: number): AsyncGenerator<Buffer> {
+async function* blocks({ handle, size, isGzipped }: Source, offset: number): AsyncGenerator<Buffer> {
   if (isGzipped) {
     yield* unzipped(handle);
     return;
   }
-  const buffer = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, stat.size - offset)));
-  for (let at = offset; at < stat.size; ) {
-    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, stat.size - at), at);
+  const buffer = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, Math.max(1, size - offset)));
+  for (let at = offset; at < size; ) {
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, size - at), at);
     if (bytesRead === 0) return;
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -60,7 +60,7 @@ export class Store {
     }
   }
 
-  /** The last state; a broken file is kept aside and the copy taken. */
+  /** The last state; a broken file is kept aside and the copy taken. @throws {GsupError} for a file of a later gsup. */
   read(): Loaded {
     const problems: string[] = [];
     const saved = this.#readOne(this.#file, problems) ?? this.#readOne(this.#copy, problems);
@@ -167,7 +167,14 @@ function withNewKeys(services: Saved['state']['services']): Saved['state']['serv
 
 function isService(value: unknown): boolean {
   if (!isMap(value) || !isMap(value['spec']) || !Array.isArray(value['instances'])) return false;
-  return value['instances'].every((instance) => isMap(instance) && typeof instance['name'] === 'string');
+  const { spec } = value;
+  const hasParts = ['program', 'env', 'dependsOn', 'restart', 'stop'].every((key) => isMap(spec[key]));
+  return hasParts && typeof spec['name'] === 'string' && value['instances'].every(isInstance);
+}
+
+function isInstance(value: unknown): boolean {
+  if (!isMap(value) || !isMap(value['history']) || !isMap(value['reached'])) return false;
+  return typeof value['name'] === 'string' && typeof value['run'] === 'number';
 }
 
 function isMap(value: unknown): value is Record<string, unknown> {

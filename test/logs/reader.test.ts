@@ -24,7 +24,7 @@ function cri(...lines: readonly string[]): string {
 async function all(
   files: readonly string[],
   format: LogFormat,
-  ...rest: [Parameters<typeof readLines>[2]?, AbortSignal?]
+  ...rest: [Parameters<typeof readLines>[2]?, Parameters<typeof readLines>[3]?]
 ): Promise<readonly LogLine[]> {
   const lines: LogLine[] = [];
   for await (const line of readLines(files, format, ...rest)) lines.push(line);
@@ -140,7 +140,7 @@ describe('reading all', () => {
     const file = folder.write('a', 'line\n'.repeat(200_000));
     const abort = new AbortController();
     let count = 0;
-    for await (const _ of readLines([file], 'raw', {}, abort.signal)) if (++count === 10) abort.abort();
+    for await (const _ of readLines([file], 'raw', {}, { signal: abort.signal })) if (++count === 10) abort.abort();
     expect(count).toBeLessThan(100_000);
   });
 
@@ -335,4 +335,16 @@ describe('a follower', () => {
     other.close();
     expect(texts(world.seen)).toEqual(['one']);
   });
+});
+
+test('what was written after the end that was noted is not read', async () => {
+  using folder = new Folder();
+  const old = folder.write('a.1', 'one\n');
+  const file = folder.write('a', 'two\nthree\nfour\n');
+  const upTo = { ino: statSync(file).ino, size: 'two\nthree\n'.length };
+  const lines = await all([old, file], 'raw', {}, { upTo });
+  expect(lines.map(({ line }) => line)).toEqual(['one', 'two', 'three']);
+  expect((await lastLines([old, file], 'raw', 1, () => true, upTo)).map(({ line }) => line)).toEqual(['three']);
+  const rotated = { ino: statSync(old).ino, size: 4 };
+  expect((await lastLines([old, file], 'raw', 5, () => true, rotated)).map(({ line }) => line)).toEqual(['one']);
 });
