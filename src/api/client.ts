@@ -12,13 +12,28 @@ export type Client = {
   ) => Routes[K]['isStream'] extends true ? AsyncGenerator<ReplyOf<K>> : Promise<ReplyOf<K>>;
 };
 
-/** `onVersion` is told the version of the daemon with each answer. */
-export function createClient(home: Home, onVersion: (version: string) => void = () => {}): Client {
+export type ClientOptions = {
+  /** Told the version of the daemon with each answer. */
+  readonly onVersion?: (version: string) => void;
+  /** Called when nobody is there; then the call is tried once more. Default: it fails. */
+  readonly start?: () => Promise<void>;
+};
+
+export function createClient(home: Home, { onVersion = () => {}, start }: ClientOptions = {}): Client {
   const entries = Object.keys(ROUTES).map((name) => {
     const key = name as RouteName;
     const { isStream } = ROUTES[key];
-    const send = (input: Record<string, unknown>, signal?: AbortSignal) =>
+    const sendOnce = (input: Record<string, unknown>, signal?: AbortSignal) =>
       sendCall(home, key, input, onVersion, signal);
+    const send = async (input: Record<string, unknown>, signal?: AbortSignal) => {
+      try {
+        return await sendOnce(input, signal);
+      } catch (error) {
+        if (start === undefined || !isNobodyThere(error)) throw error;
+      }
+      await start();
+      return sendOnce(input, signal);
+    };
     return [
       key,
       isStream

@@ -28,12 +28,11 @@ const FRUGAL = ['--max-semi-space-size=1', '--v8-pool-size=0'];
 
 export type Connection = { readonly client: Client; readonly home: Home };
 
-/** A client of a daemon that answers; one is started when there is none. */
-export async function connect(): Promise<Connection> {
+/** A client that starts a daemon when its first call, or a later one, finds none. */
+export function connect(): Connection {
   const home = homeOf(process.env);
-  const client = clientOf(home);
-  if (!checkHome(home) || (await pingOnce(client)) === null) await startDaemon(home);
-  return { client, home };
+  checkHome(home);
+  return { client: clientOf(home, () => startDaemon(home)), home };
 }
 
 /** A client of the daemon that runs, or `null` when none does: nothing is started. */
@@ -105,13 +104,14 @@ function trimLog(file: string): void {
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > 1_000_000) unlinkSync(file);
 }
 
-function clientOf(home: Home): Client {
+function clientOf(home: Home, start?: () => Promise<void>): Client {
   let isTold = false;
-  return createClient(home, (version) => {
+  const onVersion = (version: string): void => {
     if (isTold || version === VERSION || version === '') return;
     isTold = true;
     process.stderr.write(
       `gsup: the daemon is version ${version}, this command ${VERSION}; "gsup update" replaces it and leaves the services running\n`,
     );
-  });
+  };
+  return createClient(home, { onVersion, ...(start === undefined ? {} : { start }) });
 }

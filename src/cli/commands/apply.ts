@@ -23,7 +23,7 @@ export function applyCommand(): Command {
 
 async function apply({ config, dryRun = false, json = false }: Flags): Promise<void> {
   const { services, shutdownTimeoutMs } = await specFromFile(config, []);
-  const { client } = await connect();
+  const { client } = connect();
   const input = {
     services: [...services],
     environment: ownEnvironment(),

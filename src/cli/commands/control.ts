@@ -15,7 +15,7 @@ export function stopCommand(): Command {
     .description('Stops each NAME by its ladder (stop signal, grace period, SIGKILL) and waits until it is down.')
     .addHelpText('after', '\nExample:\n  gsup stop api worker:1')
     .action(async (names: string[], flags: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       process.exitCode = await follow(client.stop({ names }), shown('the stop', names, flags));
     });
 }
@@ -27,7 +27,7 @@ export function restartCommand(): Command {
     .option('--update-env', "take this command's environment, removed variables included")
     .addHelpText('after', '\nExample:\n  gsup restart api --update-env')
     .action(async (names: string[], flags: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       const environment = flags.updateEnv === true ? { environment: ownEnvironment() } : {};
       process.exitCode = await follow(client.restart({ names, ...environment }), shown('the restart', names, flags));
     });
@@ -41,7 +41,7 @@ export function deleteCommand(): Command {
     .description('Stops each service by its ladder and forgets it. Its log files stay.')
     .addHelpText('after', '\nExample:\n  gsup delete api')
     .action(async (names: string[], flags: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       process.exitCode = await follow(client.delete({ names }), shown('the removal', names, flags));
     });
 }
@@ -57,7 +57,7 @@ export function scaleCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  gsup scale api 4')
     .action(async (name: string, text: string, flags: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       const instances = await countOf(text, async () => (await client.show({ name })).spec.instances);
       process.exitCode = await follow(client.scale({ name, instances }), shown('the scaling', [name], flags));
     });
@@ -73,7 +73,7 @@ export function signalCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  gsup signal HUP nginx')
     .action(async (signal: string, names: string[], { json }: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       const { signalled } = await client.signal({ names, signal });
       if (json === true) process.stdout.write(`${JSON.stringify({ signalled })}\n`);
       else process.stderr.write(`${signal} sent to ${signalled} ${signalled === 1 ? 'instance' : 'instances'}\n`);

@@ -111,7 +111,7 @@ async function ping({ json }: Flags): Promise<void> {
 
 async function kill({ json }: Flags): Promise<void> {
   const home = homeOf(process.env);
-  const connection = (await connectIfRunning()) ?? (leftRunning(home) ? await connect() : null);
+  const connection = (await connectIfRunning()) ?? (leftRunning(home) ? connect() : null);
   if (connection === null) {
     if (json === true)
       process.stdout.write(

@@ -54,7 +54,7 @@ export function eventsCommand(): Command {
 }
 
 async function logs(names: string[], flags: LogFlags): Promise<void> {
-  const { client } = await connect();
+  const { client } = connect();
   const query = {
     ...(names.length === 0 ? {} : { names: names.join(',') }),
     ...countOf(flags.lines),
@@ -81,7 +81,7 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
 }
 
 async function events(names: string[], flags: LogFlags & { service?: string }): Promise<void> {
-  const { client } = await connect();
+  const { client } = connect();
   const wanted = [...names, ...(flags.service === undefined ? [] : [flags.service])];
   const query = {
     ...(wanted.length === 0 ? {} : { names: wanted.join(',') }),

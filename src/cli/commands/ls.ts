@@ -36,7 +36,7 @@ export function showCommand(): Command {
     .option('--json', 'the same as JSON')
     .addHelpText('after', '\nExample:\n  gsup show api')
     .action(async (name: string, { json }: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       const view = await client.show({ name });
       const options = { now: Date.now(), width: terminalWidth(process.stdout), colour: allowsColour(process.stdout) };
       process.stdout.write(json === true ? `${JSON.stringify(view, null, 2)}\n` : `${showText(view, options)}\n`);
@@ -52,7 +52,7 @@ export function envCommand(): Command {
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  gsup env api --diff')
     .action(async (name: string, { json, diff }: Flags) => {
-      const { client } = await connect();
+      const { client } = connect();
       const view = await client.environment({ name, ...(diff === true ? { compareWith: ownEnvironment() } : {}) });
       const data = diff === true ? view.diff : view.environment;
       const text = json === true ? JSON.stringify(data, null, 2) : environmentText(view, allowsColour(process.stdout));
@@ -62,7 +62,7 @@ export function envCommand(): Command {
 }
 
 async function ls(names: readonly string[], { json, wide }: Flags): Promise<void> {
-  const { client } = await connect();
+  const { client } = connect();
   const all = await client.list({ usage: 'true' });
   const views =
     names.length === 0

@@ -48,7 +48,7 @@ async function start(words: string[], flags: StartFlags, command: Command): Prom
     throw usageError('nothing to start', hint);
   }
   const isCommand = startsWithDashes(startCommand());
-  const { client } = await connect();
+  const { client } = connect();
   if (!isCommand && !looksLikeFile(first) && (await isKnown(client, first))) {
     const environment = flags.updateEnv === true ? { environment: ownEnvironment() } : {};
     process.exitCode = await follow(client.start({ names: words, ...environment }), shown(words.join(', '), flags));
@@ -67,7 +67,7 @@ async function start(words: string[], flags: StartFlags, command: Command): Prom
 
 async function startFile(file: string, names: readonly string[], command: Command, flags: StartFlags): Promise<number> {
   const { services, shutdownTimeoutMs } = await specOfFile(file, names, command);
-  const { client } = await connect();
+  const { client } = connect();
   const what = services.map(({ name }) => name).join(', ');
   return apply(client, services, flags, what, shutdownTimeoutMs);
 }
