@@ -63,10 +63,19 @@ async function programFor(argv: readonly string[]): Promise<Command> {
   const known = Object.keys(COMMANDS).find((name): name is CommandName => name === (ALIASES[wanted] ?? wanted));
   const others = known === undefined ? Object.values(COMMANDS) : [COMMANDS[known]];
   const commands = known === undefined ? [runCommand()] : [];
+  if (wanted !== 'run') endWhenNobodyReads();
   // Only one that is not known, or help, needs all of them.
   if (wanted !== 'run') for (const load of others) commands.push(await load());
   for (const command of commands) program.addCommand(strict(command));
   return strict(program);
+}
+
+/** `gsup ls | head -1`: what is not read any more need not be written. */
+function endWhenNobodyReads(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.done);
+  });
 }
 
 function strict(command: Command): Command {

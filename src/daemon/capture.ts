@@ -9,7 +9,7 @@ import {
   readFileSync,
   readSync,
   rmSync,
-  writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import type { LogPolicy } from '../core/service.ts';
@@ -22,6 +22,8 @@ import { CHUNK_BYTES, type Spool } from './spool.ts';
 
 /** All streams share it: what is read is written before anything else happens. */
 const CHUNK = Buffer.allocUnsafe(CHUNK_BYTES);
+/** A writer can go so far ahead, and so much waits in the kernel while no daemon lives; the kernel's own default is 64 KiB. */
+const PIPE_BYTES = 256 * 1024;
 /** Chunks of one stream before others have their turn. */
 const CHUNKS_A_TURN = 16;
 
@@ -57,6 +59,8 @@ export class Capture implements OutputChannel {
   readonly #followers = new Set<() => void>();
   #whenDrained: (() => void)[] = [];
   #isFailing = false;
+  /** Descriptors of the files of begun lines, opened when one is needed. */
+  readonly #rests: { stdout: number | null; stderr: number | null } = { stdout: null, stderr: null };
   /** Bytes that could not be written since the daemon began. */
   droppedBytes = 0;
 
@@ -121,6 +125,7 @@ export class Capture implements OutputChannel {
     for (const name of STREAMS) {
       if (this.#streams[name] !== null || !existsSync(this.#paths[name])) continue;
       const fd = openSync(this.#paths[name], constants.O_RDONLY | constants.O_NONBLOCK);
+      nativeNow()?.widenPipe(fd, PIPE_BYTES);
       this.#streams[name] = { fd, readable: whenReadable(fd, () => this.#take(name)) };
       // Of a FIFO whose writers were gone before it was opened, the kernel tells no end.
       setImmediate(() => this.#take(name));
@@ -151,6 +156,11 @@ export class Capture implements OutputChannel {
   close(isGone: boolean): void {
     for (const name of STREAMS) this.#end(name);
     this.#file.close();
+    for (const name of STREAMS) {
+      const fd = this.#rests[name];
+      if (fd !== null) closeSync(fd);
+      this.#rests[name] = null;
+    }
     if (!isGone) return;
     for (const file of this.files) for (const each of [file, `${file}.rest`]) rmSync(each, { force: true });
   }
@@ -209,8 +219,10 @@ export class Capture implements OutputChannel {
     const { rest } = this.#formatters[name];
     if (rest.length === 0 && !hadRest) return;
     try {
-      if (rest.length === 0) rmSync(`${this.#paths[name]}.rest`, { force: true });
-      else writeFileSync(`${this.#paths[name]}.rest`, rest, { mode: 0o600 });
+      this.#rests[name] ??= openRest(this.#paths[name]);
+      const length = Buffer.alloc(REST_HEADER);
+      length.writeUInt32LE(rest.length);
+      writeSync(this.#rests[name] ?? -1, Buffer.concat([length, rest]), 0, REST_HEADER + rest.length, 0);
     } catch {
       // A full disk: it is in memory, and lost only with the daemon.
     }
@@ -269,9 +281,17 @@ function readSome(fd: number): number | null {
   }
 }
 
+/** Length and bytes, in one write; the rest of the file is older. */
+const REST_HEADER = 4;
+
+function openRest(path: string): number {
+  return openSync(`${path}.rest`, constants.O_RDWR | constants.O_CREAT, 0o600);
+}
+
 function readRest(path: string): Buffer {
   try {
-    return readFileSync(`${path}.rest`);
+    const bytes = readFileSync(`${path}.rest`);
+    return bytes.subarray(REST_HEADER, REST_HEADER + bytes.readUInt32LE(0));
   } catch {
     return Buffer.alloc(0);
   }

@@ -8,6 +8,7 @@ const INFO_BYTES = 64;
 const INFO_EXIT = 8n;
 const EXIT_CODE_AT = 60;
 /** asm-generic/ioctls.h, sys/mman.h. */
+const F_SETPIPE_SZ = 1031;
 const FIONREAD = 0x541b;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
@@ -26,6 +27,8 @@ export type Native = {
   exitStatus(pidfd: number): number | null;
   /** Makes a FIFO of mode 0600; false when that was refused. */
   makeFifo(path: string): boolean;
+  /** Lets a pipe hold so much, where the user's limit (pipe-user-pages-soft) allows it. */
+  widenPipe(fd: number, bytes: number): void;
   /** Two connected sockets, or `null` when there are no descriptors left. */
   socketPair(): readonly [number, number] | null;
   /** A descriptor of another process as one of ours (Linux 5.6, with the right to trace it); -1 when refused. */
@@ -69,6 +72,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const read = libc.func('long read(int fd, void *buffer, size_t count)');
   const getfd = libc.func('long syscall(long number, int pidfd, int fd, unsigned int flags)');
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, void *pair)');
+  const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
   const mkfifo = libc.func('int mkfifo(const char *path, unsigned int mode)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
@@ -80,6 +84,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       return isTold ? info.readInt32LE(EXIT_CODE_AT) : null;
     },
     makeFifo: (path) => Number(mkfifo(path, 0o600)) === 0,
+    widenPipe: (fd, bytes) => void fcntl(fd, F_SETPIPE_SZ, bytes),
     socketPair: () => {
       const pair = Buffer.alloc(8);
       if (Number(socketpair(UNIX, STREAM_CLOSED_ON_EXEC, 0, pair)) !== 0) return null;

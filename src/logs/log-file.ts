@@ -30,6 +30,8 @@ export type LogFileOptions = {
 };
 
 /** What could not be written, and the code of the error (`ENOSPC`) that it began with. */
+type Place = { readonly size: number; readonly ino: number; readonly dev: number };
+
 export type Dropped = { readonly bytes: number; readonly error: string };
 
 type Part = { readonly index: number; readonly path: string; readonly isGzipped: boolean };
@@ -41,6 +43,7 @@ export class LogFile {
   readonly #mode: number;
   readonly #now: () => number;
   #fd: number | null = null;
+  #place: Place | null = null;
   /** When the first byte of PATH was written (epoch); `null`: it is empty. */
   #begunAt: number | null = null;
   #failing: string | null = null;
@@ -75,8 +78,8 @@ export class LogFile {
 
   /** Of the open file, opened if need be; zeros when it can't be. */
   position(): { readonly size: number; readonly ino: number } {
-    const stat = this.#stat();
-    return { size: stat?.size ?? 0, ino: stat?.ino ?? 0 };
+    const place = this.#whereNow();
+    return { size: place?.size ?? 0, ino: place?.ino ?? 0 };
   }
 
   /** Writes all of `bytes` or nothing: after an error the file is as it was, and they count as dropped. */
@@ -98,6 +101,7 @@ export class LogFile {
       this.#closeFile();
       return;
     }
+    if (this.#place !== null) this.#place = { ...this.#place, size: this.#place.size + bytes.length };
     this.#begunAt ??= this.#now();
     this.#failing = null;
   }
@@ -106,6 +110,7 @@ export class LogFile {
   truncateTo(size: number): boolean {
     const fd = this.#open();
     if (fd === null) return false;
+    this.#place = null;
     const code = attempt(() => {
       if (fstatSync(fd).size > size) ftruncateSync(fd, size);
     });
@@ -116,11 +121,11 @@ export class LogFile {
   /** To be called between writes: rotates the file when it has its full size or age; whether PATH is a new file now. */
   rotateIfDue(): boolean {
     if (this.#fd === null && statOf(this.#path) === null) return false;
-    const stat = this.#stat();
-    if (stat === null || !this.#isDue(stat.size)) return false;
+    const place = this.#whereNow();
+    if (place === null || !this.#isDue(place.size)) return false;
     const present = statOf(this.#path);
     // Moved or deleted from outside meanwhile: what is at PATH now, if anything, is not ours to move.
-    const isOurs = present?.ino === stat.ino && present.dev === stat.dev;
+    const isOurs = present?.ino === place.ino && present.dev === place.dev;
     this.#rotationError = attempt(() => (isOurs ? this.#rotate() : this.reopen()));
     if (this.#rotationError === null) this.#compress();
     return this.#rotationError === null;
@@ -179,14 +184,21 @@ export class LogFile {
   #closeFile(): void {
     const fd = this.#fd;
     this.#fd = null;
+    this.#place = null;
     this.#begunAt = null;
     // Some file systems tell only here that bytes are lost (NFS, EDQUOT); there is no descriptor to try again with.
     if (fd !== null) this.#failing = attempt(() => closeSync(fd)) ?? this.#failing;
   }
 
-  #stat(): Stats | null {
+  /** Asked of the system once: from then on only our own writes change it. */
+  #whereNow(): Place | null {
     const fd = this.#open();
-    return fd === null ? null : fstatSync(fd);
+    if (fd === null) return null;
+    if (this.#place === null) {
+      const { size, ino, dev } = fstatSync(fd);
+      this.#place = { size, ino, dev };
+    }
+    return this.#place;
   }
 
   #drop(bytes: number): void {

@@ -1,5 +1,5 @@
 /** `gsup logs` and `gsup events`: what services wrote, and what gsup did with them. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
 import { paint, serviceColour } from '../../view/colour.ts';
@@ -14,6 +14,7 @@ type LogFlags = {
   until?: string;
   grep?: string;
   stderr?: boolean;
+  err?: boolean;
   json?: boolean;
   raw?: boolean;
   timestamps?: boolean;
@@ -32,6 +33,8 @@ export function logsCommand(): Command {
     .option('--until <when>', 'up to a time')
     .option('--grep <regex>', 'only lines that match')
     .option('--stderr', 'only what was written to stderr')
+    .addOption(new Option('--err', 'as --stderr').hideHelp())
+    .addOption(new Option('--nostream', 'the default').hideHelp())
     .option('-t, --timestamps', 'the time before each line')
     .option('--raw', 'the lines alone, without names')
     .option('--json', 'NDJSON: instance, at, stream, line')
@@ -61,7 +64,7 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
     ...timeOf('since', flags.since),
     ...timeOf('until', flags.until),
     ...(flags.grep === undefined ? {} : { grep: flags.grep }),
-    stderr: String(flags.stderr === true),
+    stderr: String(flags.stderr === true || flags.err === true),
     follow: String(flags.follow === true),
   };
   const colour = allowsColour(process.stdout);
@@ -98,15 +101,9 @@ async function events(names: string[], flags: LogFlags & { service?: string }): 
   });
 }
 
-/** Lines to stdout, no faster than they are read; a reader that goes away ends it without a word. */
+/** Lines to stdout, no faster than they are read. */
 async function printed(lines: () => AsyncGenerator<string>): Promise<void> {
-  let isGone = false;
-  process.stdout.on('error', () => {
-    isGone = true;
-    process.exit(0);
-  });
   for await (const line of lines()) {
-    if (isGone) return;
     if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
   }
 }
