@@ -94,7 +94,8 @@ export function homeKey({ folder }: Home): string {
 
 /** The abstract Unix socket that the daemon of a home holds: unix(7), its name begins with NUL and is in no file system. */
 export function lockName(home: Home): string {
-  return `\0gsup-${process.getuid?.() ?? 0}-${homeKey(home)}`;
+  // Node 20 pads such a name with NULs to the full length, later ones don't: written in full it is the same for all.
+  return `\0gsup-${process.getuid?.() ?? 0}-${homeKey(home)}`.padEnd(LONGEST_SOCKET_PATH + 1, '\0');
 }
 
 /** A path that a socket can have: the file itself, or by way of its opened folder when it is too long. */

@@ -111,7 +111,11 @@ async function ping({ json }: Flags): Promise<void> {
 
 async function kill({ json }: Flags): Promise<void> {
   const home = homeOf(process.env);
-  const connection = (await connectIfRunning()) ?? (leftRunning(home) ? connect() : null);
+  let connection = await connectIfRunning();
+  if (connection === null && leftRunning(home)) {
+    await startDaemon(home);
+    connection = connect();
+  }
   if (connection === null) {
     if (json === true)
       process.stdout.write(
