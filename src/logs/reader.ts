@@ -1,9 +1,11 @@
-/** Log files → lines: all of them, the last ones, or those that come. */
-import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+/** Log files → lines: all of them, or the last ones. */
+import type { Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { cutBefore, type LogFormat, type LogLine, parseLine, type StreamName } from './format.ts';
+import { LineCollector } from './collector.ts';
+import type { LogFormat, LogLine, StreamName } from './format.ts';
+import { isAbsence, isSame, statIfAny } from './stat.ts';
 
 export { type LogLine, parseLine } from './format.ts';
 
@@ -13,7 +15,6 @@ export type TimeRange = { readonly sinceMs?: number; readonly untilMs?: number }
 export type EndOfLog = { readonly ino: number; readonly size: number };
 
 const NEWLINE = 0x0a;
-const LONGEST_LINE = 1024 * 1024;
 const BLOCK_BYTES = 256 * 1024;
 /** How much of the end is read first, and by what it grows when that is not enough. */
 const FIRST_WINDOW_BYTES = 64 * 1024;
@@ -154,7 +155,18 @@ async function openAll(files: readonly string[], upTo: EndOfLog | null): Promise
     await closeAll(sources);
     throw error;
   }
-  return upTo === null ? sources : cutAt(sources, upTo);
+  if (upTo === null || sources.some(({ stat }) => stat.ino === upTo.ino))
+    return upTo === null ? sources : cutAt(sources, upTo);
+  // Rotated since its end was noted: it has a name now that the list doesn't know.
+  await closeAll(sources);
+  return openRotated(files.at(-1) ?? '', upTo);
+}
+
+async function openRotated(path: string, upTo: EndOfLog): Promise<readonly Source[]> {
+  const names = [path];
+  for (let index = 1; isThere(`${path}.${index}`) || isThere(`${path}.${index}.gz`); index++)
+    names.unshift(`${path}.${index}`);
+  return cutAt(await openAll(names, null), upTo);
 }
 
 /** Newer ones are closed unread. */
@@ -212,207 +224,6 @@ function isDamage(error: unknown): boolean {
   return error instanceof Error && 'code' in error && String(error.code).startsWith('Z_');
 }
 
-function isAbsence(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
-}
-
-function isSame(a: Stats, b: Stats): boolean {
-  return a.ino === b.ino && a.dev === b.dev;
-}
-
-/** Blocks of a file → its lines; pieces of a line are joined, up to 1 MiB. */
-class LineCollector {
-  readonly #format: LogFormat;
-  #rest: Buffer[] = [];
-  #restLength = 0;
-  readonly #pieces = new Map<StreamName, LogLine[]>();
-
-  constructor(format: LogFormat) {
-    this.#format = format;
-  }
-
-  /** The lines that end in `block`, which is not longer than 1 MiB and may be reused. */
-  push(block: Buffer): readonly LogLine[] {
-    const lines: LogLine[] = [];
-    const first = block.indexOf(NEWLINE);
-    this.#keep(first < 0 ? block : block.subarray(0, first));
-    while (this.#restLength > LONGEST_LINE) lines.push(this.#cut());
-    if (first < 0) return lines;
-    this.#take(this.#takeRest().toString(), lines);
-    const last = block.lastIndexOf(NEWLINE);
-    // No character of UTF-8 contains a newline's byte, so all lines are decoded at once.
-    if (last > first) {
-      for (const text of block.toString('utf8', first + 1, last).split('\n')) this.#take(text, lines);
-    }
-    this.#keep(block.subarray(last + 1));
-    return lines;
-  }
-
-  /** A raw line may go on in the next file; any other that has no end there is torn. */
-  endOfFile(): readonly LogLine[] {
-    const lines: LogLine[] = [];
-    if (this.#format !== 'raw' && this.#restLength > 0) this.#take(this.#takeRest().toString(), lines);
-    return lines;
-  }
-
-  /** What is left, be it whole or not. */
-  end(): readonly LogLine[] {
-    const lines: LogLine[] = [];
-    if (this.#restLength > 0) this.#take(this.#takeRest().toString(), lines);
-    for (const pieces of this.#pieces.values()) lines.push(joined(pieces));
-    this.#pieces.clear();
-    return lines;
-  }
-
-  /** Forgets a line that has only begun. */
-  forget(): void {
-    this.#takeRest();
-    this.#pieces.clear();
-  }
-
-  #take(text: string, lines: LogLine[]): void {
-    const line = parseLine(text, this.#format);
-    const pieces = line.stream === null ? undefined : this.#pieces.get(line.stream);
-    if (line.stream === null || (!line.isPartial && pieces === undefined)) {
-      lines.push(line);
-      return;
-    }
-    const isTooLong = pieces !== undefined && lengthOf(pieces) + line.line.length > LONGEST_LINE;
-    if (isTooLong) lines.push(joined(pieces));
-    const all = isTooLong || pieces === undefined ? [line] : [...pieces, line];
-    if (line.isPartial) {
-      this.#pieces.set(line.stream, all);
-      return;
-    }
-    this.#pieces.delete(line.stream);
-    lines.push(joined(all));
-  }
-
-  #keep(bytes: Buffer): void {
-    if (bytes.length === 0) return;
-    this.#rest.push(Buffer.from(bytes));
-    this.#restLength += bytes.length;
-  }
-
-  #takeRest(): Buffer {
-    const rest = Buffer.concat(this.#rest);
-    this.#rest = [];
-    this.#restLength = 0;
-    return rest;
-  }
-
-  #cut(): LogLine {
-    const rest = this.#takeRest();
-    const at = cutBefore(rest, LONGEST_LINE);
-    this.#keep(rest.subarray(at));
-    return { at: null, stream: null, line: rest.toString('utf8', 0, at), isPartial: true };
-  }
-}
-
-function lengthOf(pieces: readonly LogLine[]): number {
-  return pieces.reduce((sum, { line }) => sum + line.length, 0);
-}
-
-/** A line has the time of its last piece, so that times grow from line to line. */
-function joined(pieces: readonly LogLine[]): LogLine {
-  const last = pieces.at(-1) ?? parseLine('', 'raw');
-  return { ...last, line: pieces.map(({ line }) => line).join('') };
-}
-
-/** Hands out the lines that are added to a file, also across its rotation. */
-export class LogFollower {
-  readonly #path: string;
-  readonly #onLine: (line: LogLine) => void;
-  readonly #lines: LineCollector;
-  readonly #block = Buffer.allocUnsafe(BLOCK_BYTES);
-  #fd: number | null;
-  #offset: number;
-  #isClosed = false;
-
-  /** Begins `from` bytes behind the begin of the file that is at `path` now; of one that comes later at its begin. */
-  constructor(path: string, format: LogFormat, from: number, onLine: (line: LogLine) => void) {
-    this.#path = path;
-    this.#onLine = onLine;
-    this.#lines = new LineCollector(format);
-    this.#fd = openIfAny(path);
-    this.#offset = this.#fd === null ? 0 : from;
-  }
-
-  /** To be called when the file has grown or was rotated: reads up to its present end. */
-  advance(): void {
-    if (this.#isClosed) return;
-    this.#fd ??= openIfAny(this.#path);
-    this.#readToEnd();
-    for (let next = this.#next(); next !== null; next = this.#next()) {
-      const fd = openIfAny(next);
-      if (fd === null) return;
-      // What was written between the first reading and the rotation.
-      this.#readToEnd();
-      this.#tell(this.#lines.endOfFile());
-      if (this.#isClosed) closeSync(fd);
-      else this.#switchTo(fd);
-      this.#readToEnd();
-    }
-  }
-
-  /** Ends it for good; `onLine` may do so too. */
-  close(): void {
-    this.#isClosed = true;
-    this.#switchTo(null);
-  }
-
-  #switchTo(fd: number | null): void {
-    if (this.#fd !== null) closeSync(this.#fd);
-    this.#fd = fd;
-    this.#offset = 0;
-  }
-
-  #readToEnd(): void {
-    if (this.#fd === null) return;
-    const { size } = fstatSync(this.#fd);
-    if (size < this.#offset) {
-      // A write that failed was taken back: what comes next stands where it began.
-      this.#offset = size;
-      this.#lines.forget();
-    }
-    while (this.#fd !== null) {
-      const bytesRead = readSync(this.#fd, this.#block, 0, this.#block.length, this.#offset);
-      if (bytesRead === 0) return;
-      this.#offset += bytesRead;
-      this.#tell(this.#lines.push(this.#block.subarray(0, bytesRead)));
-    }
-  }
-
-  #tell(lines: readonly LogLine[]): void {
-    for (const line of lines) if (!this.#isClosed) this.#onLine(line);
-  }
-
-  /** The file that was begun after the open one; `null`: there is none. Several rotations at once are followed while plain. */
-  #next(): string | null {
-    if (this.#fd === null) return null;
-    const own = fstatSync(this.#fd);
-    const present = statIfAny(this.#path);
-    if (present === null || isSame(present, own)) return null;
-    let newer = this.#path;
-    for (let index = 1; ; index++) {
-      const path = `${this.#path}.${index}`;
-      const rotated = statIfAny(path);
-      if (rotated === null) return this.#path;
-      if (isSame(rotated, own)) return newer;
-      newer = path;
-    }
-  }
-}
-
-function openIfAny(path: string): number | null {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    if (isAbsence(error)) return null;
-    throw error;
-  }
-}
-
-function statIfAny(path: string): Stats | null {
-  return statSync(path, { throwIfNoEntry: false }) ?? null;
+function isThere(path: string): boolean {
+  return statIfAny(path) !== null;
 }

@@ -45,6 +45,7 @@ test.concurrent.each(['cri', 'json', 'raw'])(
     await using stage = new Stage();
     const puppet = await puppetIn(home, stage, `{ format: ${format}, maxSize: 1KB, maxFiles: 1000 }`);
     await puppet.send({ act: 'print', text: textOf(numbered(1, 50)) });
+    await home.said('api:0', /line 50/);
     await using logs = home.begin(['logs', 'api', '-f', '--raw', '--lines', '10']);
     await logs.said(/line 50\n/);
     for (let from = 51; from <= 1_000; from += 19)

@@ -4,9 +4,10 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DEFAULT_LOGS } from '../../src/core/service.ts';
+import { LogFollower } from '../../src/logs/follower.ts';
 import { LineFormatter, type LogFormat } from '../../src/logs/format.ts';
 import { LogFile } from '../../src/logs/log-file.ts';
-import { LogFollower, type LogLine, lastLines, parseLine, readLines } from '../../src/logs/reader.ts';
+import { type LogLine, lastLines, parseLine, readLines } from '../../src/logs/reader.ts';
 import { Folder } from '../kit/gsup.ts';
 
 const AT = Date.parse('2026-11-21T04:41:00Z');
