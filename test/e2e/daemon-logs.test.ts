@@ -48,8 +48,10 @@ test.concurrent.each(['cri', 'json', 'raw'])(
     await home.said('api:0', /line 50/);
     await using logs = home.begin(['logs', 'api', '-f', '--raw', '--lines', '10']);
     await logs.said(/line 50\n/);
-    for (let from = 51; from <= 1_000; from += 19)
+    for (let from = 51; from <= 1_000; from += 19) {
       await puppet.send({ act: 'print', text: textOf(numbered(from, from + 18)) });
+      await logs.said(new RegExp(`line ${from + 18}\n`));
+    }
     await logs.said(/line 1000\n/);
     expect(logs.output.split('\n').slice(0, -1)).toEqual(numbered(41, 1_000));
     expect(readdirSync(home.file('logs')).length).toBeGreaterThanOrEqual(3);
