@@ -4,9 +4,12 @@ import { closeSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs
 import { type Client, createClient, isNobodyThere } from '../api/client.ts';
 import { checkHome, type Home, homeOf, prepareHome } from '../api/home.ts';
 import type { PingReply } from '../api/types.ts';
+import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import { VERSION } from './version.ts';
 
+/** For a daemon that is there to say so. */
+const PING_WAIT_MS = 5_000;
 /** From its spawn until it answers. */
 const START_WAIT_MS = 20_000;
 /** What of the caller's environment a daemon needs for itself; services have their own. */
@@ -43,13 +46,18 @@ export async function connectIfRunning(): Promise<Connection | null> {
   return (await pingOnce(client)) === null ? null : { client, home };
 }
 
-/** Its answer, or `null` when no daemon is there. */
+/** Its answer, or `null` when no daemon is there. @throws {GsupError} 124 when there is one that does not answer. */
 export async function pingOnce(client: Client): Promise<PingReply | null> {
   try {
-    return await client.ping({});
+    return await client.ping({}, AbortSignal.timeout(PING_WAIT_MS));
   } catch (error) {
     if (isNobodyThere(error)) return null;
-    throw error;
+    if (!(error instanceof Error) || (error.name !== 'AbortError' && error.name !== 'TimeoutError')) throw error;
+    throw new GsupError(`the daemon does not answer within ${formatDuration(PING_WAIT_MS)}`, {
+      exitStatus: EXIT.timedOut,
+      hint: 'it may be stopped or very busy; end it with kill -9: services run on, and the next command starts a new one',
+      cause: error,
+    });
   }
 }
 

@@ -231,3 +231,16 @@ test.concurrent('a lock that somebody keeps without answering does not hold up a
   await home.gone(pid);
   expect((await home.run(['ping'])).status).toBe(3);
 });
+
+test.concurrent('a daemon that is stopped is said not to answer, with 124', async () => {
+  await using home = new Home();
+  await home.ok(['ls']);
+  const pid = await home.daemonPid();
+  process.kill(pid, 'SIGSTOP');
+  const { status, stderr } = await home.run(['ping']);
+  process.kill(pid, 'SIGCONT');
+  expect(status).toBe(124);
+  expect(stderr).toBe(
+    'gsup: the daemon does not answer within 5s\n  it may be stopped or very busy; end it with kill -9: services run on, and the next command starts a new one\n',
+  );
+});
