@@ -18,6 +18,7 @@ import { nativeNow } from '../host/native.ts';
 import { type Readable, whenReadable } from '../host/readable.ts';
 import { LineFormatter } from '../logs/format.ts';
 import { LogFile } from '../logs/log-file.ts';
+import { readLines } from '../logs/reader.ts';
 import { CHUNK_BYTES, type Spool } from './spool.ts';
 
 /** All streams share it: what is read is written before anything else happens. */
@@ -134,6 +135,13 @@ export class Capture implements OutputChannel {
 
   listen(listener: ((stream: StreamName, chunk: Buffer) => void) | null): void {
     this.#listener = listener;
+  }
+
+  /** Of a format without times it can't be told. */
+  async recall(sinceMs: number, listener: (stream: StreamName, chunk: Buffer) => void): Promise<void> {
+    for await (const { at, stream, line } of readLines(this.logFiles, this.#policy.format, { sinceMs })) {
+      if (at !== null && stream !== null) listener(stream, Buffer.from(`${line}\n`));
+    }
   }
 
   drained(): Promise<void> {

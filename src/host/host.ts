@@ -39,6 +39,8 @@ export type OutputChannel = {
   read(): void;
   /** Where chunks go beside: to a check that waits for a line. */
   listen(listener: ((stream: StreamName, chunk: Buffer) => void) | null): void;
+  /** Hands out once more what was read since a moment (epoch ms), as far as that is known. */
+  recall(sinceMs: number, listener: (stream: StreamName, chunk: Buffer) => void): Promise<void>;
   /** What a child's stdout and stderr are, for those who look for it. */
   readonly files: readonly string[];
 };

@@ -47,6 +47,9 @@ export class InstanceEffects {
   #onLog: ((stream: StreamName, chunk: Buffer) => void) | null = null;
   #onMessage: ((message: unknown) => void) | null = null;
   #endWatch: () => void = () => {};
+  #streams: Streams | null = null;
+  /** When the run began that an earlier supervisor spawned; `null`: it is ours. */
+  #adoptedSince: number | null = null;
 
   constructor(options: InstanceEffectsOptions) {
     this.#options = options;
@@ -67,9 +70,10 @@ export class InstanceEffects {
     this.#prepared = { run, token: this.#options.surroundings.host.newToken() };
   }
 
-  /** Takes up a run of before; its leader's pid when it lives, else `null`. */
-  adopt(identity: RunIdentity | null, run: number): number | null {
+  /** Takes up a run of before, begun at `since` (epoch ms); its leader's pid when it lives, else `null`. */
+  adopt(identity: RunIdentity | null, { run, since }: { run: number; since: number }): number | null {
     this.#runNumber = run;
+    this.#adoptedSince = since;
     if (identity === null) return null;
     const spec = this.#specOfNow();
     this.#run = this.#options.surroundings.host.adopt(
@@ -188,6 +192,7 @@ export class InstanceEffects {
     const { host } = this.#options.surroundings;
     const token = this.#prepared?.run === run ? this.#prepared.token : host.newToken();
     this.#prepared = null;
+    this.#adoptedSince = null;
     const spec = this.#specOfNow();
     this.#run = host.spawn(this.#request(spec, token), this.#listener(run));
     this.#watchMemory(spec);
@@ -206,6 +211,7 @@ export class InstanceEffects {
     const { of } = this.#options;
     const { environmentOf, streamsOf, link } = this.#options.surroundings;
     const streams = streamsOf(of, spec);
+    this.#streams = streams;
     const onChunk = (stream: StreamName, chunk: Buffer): boolean => {
       this.#onLog?.(stream, chunk);
       return streams.onChunk(stream, chunk);
@@ -244,9 +250,10 @@ export class InstanceEffects {
     if (ready === null) return;
     const { check } = ready;
     const tell = (by: string) => this.#tell({ type: 'ready', run, by });
-    if (check.kind === 'log')
+    if (check.kind === 'log') {
       this.#watchLog(new RegExp(check.pattern), () => tell(`log line matches ${check.pattern}`));
-    else if (check.kind === 'message') this.#onMessage = (message) => message === 'ready' && tell('message');
+      this.#recallLog();
+    } else if (check.kind === 'message') this.#onMessage = (message) => message === 'ready' && tell('message');
     else void this.#ask(check, ready, () => tell(check.kind === 'http' ? check.url : check.kind));
   }
 
@@ -261,6 +268,13 @@ export class InstanceEffects {
     const see = (line: Buffer) => pattern.test(line.toString()) && tell();
     const splitters = { stdout: new LineSplitter(see), stderr: new LineSplitter(see) };
     this.#onLog = (stream, chunk) => splitters[stream].push(chunk);
+  }
+
+  /** The line may have come while the supervisor before this one lived. */
+  #recallLog(): void {
+    const { output } = this.#streams ?? {};
+    if (this.#adoptedSince === null || output === undefined || typeof output === 'string') return;
+    void output.recall(this.#adoptedSince, (stream, chunk) => this.#onLog?.(stream, chunk));
   }
 
   #endCheck(): void {

@@ -86,7 +86,8 @@ export class Supervisor {
   restore(runs: Snapshot['runs']): void {
     for (const { of, state } of instancesOf(this.#state)) {
       const identity = runs[instanceName(of.service, of.index)] ?? null;
-      const pid = this.#instanceOf(of)?.adopt(identity, state.run) ?? null;
+      const since = 'startedAt' in state ? state.startedAt : 0;
+      const pid = this.#instanceOf(of)?.adopt(identity, { run: state.run, since }) ?? null;
       const at = this.#options.clock.now();
       this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run: state.run, pid } });
     }

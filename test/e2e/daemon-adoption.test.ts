@@ -217,3 +217,18 @@ test.concurrent('a Node script outlives the daemon, also when it talks to its ch
   await home.said('app:0', /sent/);
   expect(await home.pids()).toEqual(before);
 });
+
+test.concurrent('a ready line that the daemon before had read, and had no time to take down, still counts', async () => {
+  await using home = new Home();
+  const script = home.write('up.mjs', "console.log('up'); setInterval(() => {}, 1000);");
+  await home.ok(['start', script, '--ready', 'log:^up$', '--ready-timeout', '20s']);
+  const { pid } = await home.instance('up:0');
+  await home.killDaemon();
+  const kept = JSON.parse(home.read('state.json'));
+  const [instance] = kept.state.services.up.instances;
+  kept.state.services.up.instances = [{ ...instance, name: 'starting', stopAsked: null }];
+  writeFileSync(home.file('state.json'), JSON.stringify(kept));
+  await home.ok(['ls']);
+  expect(await home.record('ready', 'up:0', 2)).toMatchObject({ pid, reason: 'log line matches ^up$' });
+  expect(await home.instance('up:0')).toMatchObject({ pid, state: 'running', ready: true, restarts: 0 });
+});
