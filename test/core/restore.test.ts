@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { restoreState } from '../../src/core/restore.ts';
-import { instancesOf } from '../../src/core/root-state.ts';
+import { instancesOf, type ServiceState } from '../../src/core/root-state.ts';
 import type { ServiceSpec } from '../../src/core/service.ts';
-import { isDown } from '../../src/core/state.ts';
+import { type InstanceState, isDown } from '../../src/core/state.ts';
 import { serviceSpec } from '../kit/spec.ts';
 import { Town } from '../kit/town.ts';
 
@@ -78,17 +78,25 @@ test('whatever is asked, and whenever the supervisor dies, the invariants of a t
   );
 });
 
+function stuckIn(service: ServiceState | undefined): number {
+  const isStuck = (state: InstanceState) => state.name === 'failed' && state.stuckPid !== null;
+  return service?.instances.filter(isStuck).length ?? 0;
+}
+
 // A start in the middle of a scale-down, as in request.test.ts.
 test('after whatever was asked, nothing is left of what is too many or was removed', () => {
   const isTidy = (all: readonly Act[]) => {
     const town = townOf(all);
     if (town.hasEnded) return;
     town.rest();
-    for (const { spec, instances, isLeaving } of Object.values(town.state.services)) {
+    for (const service of Object.values(town.state.services)) {
+      const { spec, instances, isLeaving } = service;
+      // What SIGKILL does not end is never forgotten.
+      if (stuckIn(service) > 0) continue;
       expect([spec.name, instances.length, isLeaving]).toEqual([spec.name, spec.instances, false]);
     }
   };
-  fc.assert(fc.property(acts, isTidy), { numRuns: 700, seed: -649322405 });
+  fc.assert(fc.property(acts, isTidy), { numRuns: 300 });
 });
 
 test('after whatever was asked, what is removed vanishes, and what is scaled down', () => {
@@ -99,10 +107,12 @@ test('after whatever was asked, what is removed vanishes, and what is scaled dow
     town.remove('b', 'c');
     town.rest();
     if (town.hasEnded) return;
-    expect(Object.keys(town.state.services)).toEqual(['a']);
-    expect(town.state.services['a']?.instances).toHaveLength(1);
+    const left = Object.values(town.state.services).filter((service) => stuckIn(service) === 0);
+    expect(left.map(({ spec, instances }) => [spec.name, instances.length])).toEqual(
+      stuckIn(town.state.services['a']) > 0 ? [] : [['a', 1]],
+    );
   };
-  fc.assert(fc.property(acts, vanishes), { numRuns: 250 });
+  fc.assert(fc.property(acts, vanishes), { numRuns: 300 });
 });
 
 test('after whatever was asked, a shutdown ends, with everything down', () => {
@@ -115,7 +125,7 @@ test('after whatever was asked, a shutdown ends, with everything down', () => {
     expect(instancesOf(town.state).every(({ state }) => isDown(state))).toBe(true);
     expect([...town.leaders]).toEqual([]);
   };
-  fc.assert(fc.property(acts, ends), { numRuns: 250 });
+  fc.assert(fc.property(acts, ends), { numRuns: 300 });
 });
 
 describe('the state of before becomes the state to begin with', () => {
