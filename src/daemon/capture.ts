@@ -62,8 +62,6 @@ export class Capture implements OutputChannel {
   #isFailing = false;
   /** Descriptors of the files of begun lines, opened when one is needed. */
   readonly #rests: { stdout: number | null; stderr: number | null } = { stdout: null, stderr: null };
-  /** Bytes that could not be written since the daemon began. */
-  droppedBytes = 0;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
@@ -253,7 +251,6 @@ export class Capture implements OutputChannel {
     } else if (this.#isFailing) {
       this.#isFailing = false;
       const dropped = this.#file.takeDropped();
-      this.droppedBytes += dropped?.bytes ?? 0;
       notice(`the log of ${instance} is written again; ${dropped?.bytes ?? 0} bytes were dropped`, 'warn');
     }
   }

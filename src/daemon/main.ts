@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { type Home, prepareHome, socketPath } from '../api/home.ts';
 import { createApiServer } from '../api/server.ts';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
 import { Daemon } from './daemon.ts';
@@ -20,7 +20,7 @@ export type DaemonMainOptions = {
   /** In the background: a second daemon of the same home is no error, but the sign that all is well. */
   readonly isBackground: boolean;
   readonly onRecord: (record: PhaseRecord, at: number) => void;
-  /** The services of a file, read when it begins and at SIGHUP; problems are thrown. */
+  /** The services of a file, read when it begins and at SIGHUP. @throws {GsupError} 78 for its problems. */
   readonly readFile: (file: string) => Promise<SupervisorSpec>;
   readonly file: string | null;
   readonly environment: Readonly<Record<string, string>>;
@@ -30,7 +30,9 @@ export type DaemonMainOptions = {
 
 /** Resolves with the exit status. */
 export async function runDaemon(options: DaemonMainOptions): Promise<number> {
-  const { home, version, isBackground, onReady, onRecord } = options;
+  const { home, version, isBackground, file, onReady, onRecord } = options;
+  // A file with mistakes is told before anything begins.
+  const spec = file === null ? null : await options.readFile(file);
   prepareHome(home);
   const lock = await takeLock(home);
   if (lock === null) {
@@ -63,7 +65,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   });
   lock.ready();
   onReady();
-  if (options.file !== null) await reload(daemon, options, options.file);
+  if (file !== null && spec !== null) await applyFile(daemon, file, async () => spec, options.environment);
   const status = await ended;
   await closeServer(server);
   await daemon.close();
@@ -99,21 +101,30 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** The services become as the file says now; a problem with it changes nothing and is told. */
-async function reload(daemon: Daemon, options: DaemonMainOptions, named?: string): Promise<void> {
-  const file = named ?? daemon.file;
-  // Named when it began, by whoever began it; at SIGHUP there is no command whose environment counts.
-  const environment = named === undefined ? null : options.environment;
+/** SIGHUP: the services become as the file says now. */
+async function reload(daemon: Daemon, { readFile }: DaemonMainOptions): Promise<void> {
+  const { file } = daemon;
   if (file === null) {
     daemon.notice('SIGHUP: there is no file to be read again; "gsup apply -c FILE" names one', 'warn');
     return;
   }
+  daemon.notice(`reads ${file} again`, 'info');
+  // No command asks for it: each service keeps its own environment.
+  await applyFile(daemon, file, () => readFile(file), null);
+}
+
+/** A problem changes nothing and is told. */
+async function applyFile(
+  daemon: Daemon,
+  file: string,
+  read: () => Promise<SupervisorSpec>,
+  environment: DaemonMainOptions['environment'] | null,
+): Promise<void> {
   try {
-    const { services, shutdownTimeoutMs } = await options.readFile(file);
-    daemon.notice(`reads ${file} again`, 'info');
+    const { services, shutdownTimeoutMs } = await read();
     await apply(daemon, { services, shutdownTimeoutMs, environment, isWhole: true, isDryRun: false, file }, () => {});
   } catch (error) {
-    if (!(error instanceof GsupError)) throw error;
+    if (!isGsupError(error)) throw error;
     daemon.notice(`${file} is not applied: ${error.message}`, 'error');
   }
 }

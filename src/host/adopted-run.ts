@@ -1,6 +1,4 @@
 /** A run that an earlier supervisor has spawned: no child of ours, so its exit comes by pidfd, or by looking. */
-import type { Survivor } from '../core/record.ts';
-import type { SignalName } from '../core/signal.ts';
 import { findCgroup } from './cgroup.ts';
 import { type Channel, retakeChannel } from './channel.ts';
 import { type ExitWatch, watchExit } from './exit-watch.ts';
@@ -49,38 +47,14 @@ export class AdoptedRun implements HostRun {
     return this.#tree?.isAlive === true;
   }
 
-  get tree(): ProcessTree | null {
+  get processes(): ProcessTree | null {
     return this.#tree;
-  }
-
-  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
-    this.#tree?.signal(signal, target);
-  }
-
-  forward(signal: SignalName): void {
-    this.#tree?.forward(signal);
   }
 
   /** By signal where the channel ended with the supervisor that had it. */
   sendShutdown(): void {
     if (this.#channel !== null) this.#channel.send('shutdown');
     else this.#tree?.signal('SIGTERM', 'leader');
-  }
-
-  async findSurvivors(): Promise<readonly Survivor[]> {
-    return (await this.#tree?.findSurvivors()) ?? [];
-  }
-
-  async signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
-    await this.#tree?.signalSurvivors(signal, skipGroup);
-  }
-
-  async killSurvivors(): Promise<void> {
-    await this.#tree?.killSurvivors();
-  }
-
-  async memory(): Promise<number> {
-    return (await this.#tree?.memory()) ?? 0;
   }
 
   async drained(): Promise<void> {

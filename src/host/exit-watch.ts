@@ -1,5 +1,4 @@
 /** The end of a process that is no child of ours: by pidfd, or by looking now and then where there is none. */
-import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { SignalName } from '../core/signal.ts';
 import { loadNative, type Native } from './native.ts';
@@ -71,15 +70,10 @@ async function statusOf(native: Native, fd: number, pid: number): Promise<number
   return null;
 }
 
-/** Field 52 of proc_pid_stat(5), as long as its parent has not taken the status. */
+/** As long as its parent has not taken the status. */
 function zombieStatus(pid: number): number | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? Number(fields[49]) : null;
-  } catch {
-    return null;
-  }
+  const stat = readStat(pid);
+  return stat?.state === 'Z' ? stat.exitStatus : null;
 }
 
 /** wait(2): the low 7 bits are the signal, the next byte is the code. */

@@ -67,18 +67,12 @@ export type SpawnRequest = {
   readonly linkPath: string | null;
 };
 
-/** One run of an instance on a machine, from spawn to release. */
-export interface HostRun {
-  readonly pid: number | null;
-  readonly identity: RunIdentity;
-  /** Whether its leader lives. */
-  readonly isAlive: boolean;
+/** A run's leader and all that belongs to it. */
+export interface RunProcesses {
   /** SIGCONT follows every signal but SIGKILL and SIGSTOP, so that a stopped process gets it too. `null` sends nothing. */
   signal(signal: SignalName | null, target: 'leader' | 'group'): void;
   /** A signal to the leader alone, as it came; no SIGCONT behind it. */
   forward(signal: SignalName): void;
-  /** PM2's `shutdown` message over IPC; a signal where there is no channel. */
-  sendShutdown(): void;
   /** Every living process that belongs to the run beside its leader. */
   findSurvivors(): Promise<readonly Survivor[]>;
   /** The signal to each survivor; resolves when none is left. `skipGroup`: those in its group have had it. */
@@ -87,11 +81,23 @@ export interface HostRun {
   killSurvivors(): Promise<void>;
   /** Resident bytes of the leader and all that belongs to it; 0 when it has ended. */
   memory(): Promise<number>;
+}
+
+/** One run of an instance on a machine, from spawn to release. */
+export interface HostRun {
+  readonly pid: number | null;
+  readonly identity: RunIdentity;
+  /** Whether its leader lives. */
+  readonly isAlive: boolean;
+  /** `null`: it was never spawned. */
+  readonly processes: RunProcesses | null;
+  /** PM2's `shutdown` message over IPC; a signal where there is no channel. */
+  sendShutdown(): void;
   /** Resolves when its output has been read to the end. */
   drained(): Promise<void>;
   /** Resumes reading after `onChunk` answered false. */
   resume(): void;
-  /** Lets go of pipes, channels and groups; waiting calls above never resolve after it. */
+  /** Lets go of pipes, channels and groups; what waits for its processes never resolves after it. */
   release(): void;
 }
 

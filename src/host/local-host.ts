@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { AdoptedRun } from './adopted-run.ts';
 import type { Host, HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
 import { LocalRun } from './local-run.ts';
+import { ProcessTree } from './process-tree.ts';
 import { findProcesses } from './processes.ts';
 
 /** A host that starts real processes here. */
@@ -21,7 +22,7 @@ export class LocalHost implements Host {
   }
 
   processesOf(runs: readonly HostRun[]): readonly (readonly number[])[] {
-    const trees = runs.map((run) => (run instanceof LocalRun || run instanceof AdoptedRun ? run.tree : null));
+    const trees = runs.map(({ processes }) => (processes instanceof ProcessTree ? processes : null));
     const found = findProcesses(trees.flatMap((tree) => (tree === null ? [] : [tree.belongings()])));
     let next = 0;
     return trees.map((tree) => {

@@ -2,7 +2,6 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { EXIT, GsupError } from '../core/error.ts';
-import type { Survivor } from '../core/record.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { makeCgroup } from './cgroup.ts';
@@ -38,38 +37,14 @@ export class LocalRun implements HostRun {
     return this.#tree?.isAlive === true;
   }
 
-  get tree(): ProcessTree | null {
+  get processes(): ProcessTree | null {
     return this.#tree;
-  }
-
-  signal(signal: SignalName | null, target: 'leader' | 'group'): void {
-    this.#tree?.signal(signal, target);
-  }
-
-  forward(signal: SignalName): void {
-    this.#tree?.forward(signal);
   }
 
   sendShutdown(): void {
     if (this.#channel !== null) this.#channel.send('shutdown');
     else if (this.#subprocess?.connected) this.#subprocess.send('shutdown', () => {});
     else if (this.isAlive) this.#tree?.signal('SIGTERM', 'leader');
-  }
-
-  async findSurvivors(): Promise<readonly Survivor[]> {
-    return (await this.#tree?.findSurvivors()) ?? [];
-  }
-
-  async signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void> {
-    await this.#tree?.signalSurvivors(signal, skipGroup);
-  }
-
-  async killSurvivors(): Promise<void> {
-    await this.#tree?.killSurvivors();
-  }
-
-  async memory(): Promise<number> {
-    return (await this.#tree?.memory()) ?? 0;
   }
 
   async drained(): Promise<void> {

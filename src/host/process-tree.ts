@@ -2,12 +2,12 @@
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Cgroup } from './cgroup.ts';
-import type { RunIdentity } from './host.ts';
+import type { RunIdentity, RunProcesses } from './host.ts';
 import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
 
-export class ProcessTree {
+export class ProcessTree implements RunProcesses {
   readonly identity: RunIdentity & { readonly pid: number };
   /** Whether it has a process group and session of its own. */
   readonly #hasGroup: boolean;

@@ -17,6 +17,11 @@ export type ProcessStat = {
   readonly isExiting: boolean;
   /** Clock ticks since boot: pid and this together name one process for ever. */
   readonly startTicks: number;
+  /** Of all its threads, in user and kernel mode. */
+  readonly cpuTicks: number;
+  readonly residentPages: number;
+  /** wait(2)'s status, once it is a zombie. */
+  readonly exitStatus: number;
 };
 
 /** What a run is recognised by: its group, its cgroup, the token in its environment. */
@@ -52,6 +57,9 @@ export function readStat(pid: number): ProcessStat | null {
     foreground: Number(fields[5]),
     isExiting: (Number(fields[6]) & EXITING) !== 0,
     startTicks: Number(fields[19]),
+    cpuTicks: Number(fields[11]) + Number(fields[12]),
+    residentPages: Number(fields[21]),
+    exitStatus: Number(fields[49]),
   };
 }
 

@@ -3,6 +3,7 @@
  * it was seen to keep a descriptor open for each process that it had met (a daemon meets many).
  */
 import { readFileSync } from 'node:fs';
+import { readStat } from './processes.ts';
 
 export type Usage = {
   /** Of one processor, since the last look. */
@@ -57,17 +58,11 @@ function percentOf({ startTicks, cpuMs }: Sample, before: Seen | undefined, at: 
   return passedMs <= 0 ? 0 : ((cpuMs - (isSame ? before.cpuMs : 0)) / passedMs) * 100;
 }
 
-/** Fields 14, 15, 22 and 24 of /proc/PID/stat. */
 function sampleOf(pid: number): Sample | null {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return null;
-  }
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  const cpuMs = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
-  return { startTicks: Number(fields[19]), cpuMs, memoryBytes: Number(fields[21]) * pageSize() };
+  const stat = readStat(pid);
+  if (stat === null) return null;
+  const { startTicks, cpuTicks, residentPages } = stat;
+  return { startTicks, cpuMs: cpuTicks * TICK_MS, memoryBytes: residentPages * pageSize() };
 }
 
 function uptimeMs(): number {

@@ -88,22 +88,22 @@ export class InstanceEffects {
 
   /** Passes a signal on to the leader, without SIGCONT behind it. */
   forward(signal: SignalName): void {
-    this.#run?.forward(signal);
+    this.#run?.processes?.forward(signal);
   }
 
   /** Asks whether the leader is there, on the way that a signal will take. */
   rehearse(): void {
-    this.#run?.signal(null, 'leader');
+    this.#run?.processes?.signal(null, 'leader');
   }
 
   /** Stops or continues the whole group, as a shell does with a job. */
   suspend(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#run?.signal(signal, 'group');
+    this.#run?.processes?.signal(signal, 'group');
   }
 
   /** Resident bytes of the instance; 0 when it does not run. */
   async memory(): Promise<number> {
-    return (await this.#run?.memory()) ?? 0;
+    return (await this.#run?.processes?.memory()) ?? 0;
   }
 
   /** Goes on reading output that was held back. */
@@ -128,7 +128,7 @@ export class InstanceEffects {
         this.#spawn(effect.run);
         break;
       case 'signal':
-        this.#run?.signal(effect.signal, effect.target);
+        this.#run?.processes?.signal(effect.signal, effect.target);
         break;
       case 'send-shutdown':
         this.#run?.sendShutdown();
@@ -149,17 +149,17 @@ export class InstanceEffects {
         this.#hook?.abort();
         break;
       case 'find-survivors':
-        this.#then(this.#run?.findSurvivors(), (survivors) => ({
+        this.#then(this.#run?.processes?.findSurvivors(), (survivors) => ({
           type: 'survivors-found',
           run: effect.run,
           survivors: survivors ?? [],
         }));
         break;
       case 'signal-survivors':
-        this.#then(this.#run?.signalSurvivors(effect.signal, effect.hasGroupIt), () => emptied(effect.run));
+        this.#then(this.#run?.processes?.signalSurvivors(effect.signal, effect.hasGroupIt), () => emptied(effect.run));
         break;
       case 'kill-survivors':
-        this.#then(this.#run?.killSurvivors(), () => emptied(effect.run));
+        this.#then(this.#run?.processes?.killSurvivors(), () => emptied(effect.run));
         break;
       case 'drain-logs':
         this.#then(this.#run?.drained(), () => ({ type: 'logs-ended', run: effect.run }));

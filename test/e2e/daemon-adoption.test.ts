@@ -69,12 +69,7 @@ test.concurrent('a kill -9 in the middle of a stop: the next daemon ends it at t
 test.concurrent('the exit of an adopted instance is seen, with its status or as unknown, and followed by its restart policy', async () => {
   await using home = new Home();
   await using stage = new Stage();
-  const env = await stage.environment();
-  await home.ok(['start', fixture('puppet.mjs'), '--name', 'api', '--restart-delay', '0', '--ready', 'exec:true'], {
-    env,
-  });
-  const before = await stage.connected();
-  await home.killDaemon();
+  const before = await orphan(home, stage);
   expect((await home.instance('api:0')).pid).toBe(before.pid);
   await before.send({ act: 'exit', code: 7 });
   const after = await stage.connected();
@@ -86,12 +81,7 @@ test.concurrent('the exit of an adopted instance is seen, with its status or as 
 test.concurrent('an exit while no daemon lives is exit unknown, and it is started again', async () => {
   await using home = new Home();
   await using stage = new Stage();
-  const env = await stage.environment();
-  await home.ok(['start', fixture('puppet.mjs'), '--name', 'api', '--restart-delay', '0', '--ready', 'exec:true'], {
-    env,
-  });
-  const before = await stage.connected();
-  await home.killDaemon();
+  const before = await orphan(home, stage);
   await before.send({ act: 'exit', code: 7 });
   await home.gone(before.pid);
   await home.ls();
@@ -232,3 +222,14 @@ test.concurrent('a ready line that the daemon before had read, and had no time t
   expect(await home.record('ready', 'up:0', 2)).toMatchObject({ pid, reason: 'log line matches ^up$' });
   expect(await home.instance('up:0')).toMatchObject({ pid, state: 'running', ready: true, restarts: 0 });
 });
+
+/** A puppet as the service `api`, restarted at once, whose daemon was killed. */
+async function orphan(home: Home, stage: Stage): ReturnType<Stage['connected']> {
+  const env = await stage.environment();
+  await home.ok(['start', fixture('puppet.mjs'), '--name', 'api', '--restart-delay', '0', '--ready', 'exec:true'], {
+    env,
+  });
+  const puppet = await stage.connected();
+  await home.killDaemon();
+  return puppet;
+}

@@ -244,3 +244,12 @@ test.concurrent('a daemon that is stopped is said not to answer, with 124', asyn
     'gsup: the daemon does not answer within 5s\n  it may be stopped or very busy; end it with kill -9: services run on, and the next command starts a new one\n',
   );
 });
+
+test.concurrent('a daemon with a file that has mistakes does not begin: 78, and each mistake with its place', async () => {
+  await using home = new Home();
+  const file = home.write('bad.yaml', 'services:\n  api: { command: sleep 1000, stop: { grase: 1s } }\n');
+  const { status, stderr } = await home.run(['daemon', '-c', file]);
+  expect(status).toBe(78);
+  expect(stderr).toContain(`${file}:2:39 unknown key "grase" in services.api.stop; did you mean "grace"?`);
+  expect(home.alive()).toEqual([]);
+});

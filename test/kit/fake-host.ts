@@ -7,7 +7,7 @@ import { initialState } from '../../src/core/root-state.ts';
 import type { ServiceSpec } from '../../src/core/service.ts';
 import type { SignalName } from '../../src/core/signal.ts';
 import type { InstanceState } from '../../src/core/state.ts';
-import type { Host, HostRun, RunIdentity, RunListener, SpawnRequest } from '../../src/host/host.ts';
+import type { Host, HostRun, RunIdentity, RunListener, RunProcesses, SpawnRequest } from '../../src/host/host.ts';
 import type { Clock } from '../../src/supervisor/clock.ts';
 import { type Snapshot, Supervisor } from '../../src/supervisor/supervisor.ts';
 
@@ -202,7 +202,7 @@ class FakeHost implements Host {
   }
 }
 
-class FakeRun implements HostRun {
+class FakeRun implements HostRun, RunProcesses {
   readonly #machine: FakeMachine;
   readonly #token: string;
   readonly #leader: FakeProcess | null;
@@ -218,6 +218,10 @@ class FakeRun implements HostRun {
 
   get identity(): RunIdentity {
     return { token: this.#token, pid: this.pid, startTicks: this.pid === null ? 0 : START_TICKS, channel: null };
+  }
+
+  get processes(): RunProcesses {
+    return this;
   }
 
   get isAlive(): boolean {

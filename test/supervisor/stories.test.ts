@@ -169,12 +169,7 @@ describe('adoption', () => {
   ] as const)('of what ends later with a status unknown: policy %s → %s', async (policy, name) => {
     const machine = new FakeMachine();
     const story = await upAndRunning(machine, { restart: { policy } });
-    story.die();
-    story.reborn();
-    await machine.pass(10);
-    const leader = machine.leader('api:0');
-    if (leader) machine.end(leader, 0, null);
-    await machine.pass(10);
+    await endAdopted(machine, story);
     expect(story.stateOf('api')).toMatchObject({ name, lastExit: { code: null, signal: null, by: 'unknown' } });
   });
 
@@ -182,12 +177,7 @@ describe('adoption', () => {
     const machine = new FakeMachine();
     machine.tellsStatusOfAdopted = true;
     const story = await upAndRunning(machine, { restart: { policy: 'on-failure' } });
-    story.die();
-    story.reborn();
-    await machine.pass(10);
-    const leader = machine.leader('api:0');
-    if (leader) machine.end(leader, 0, null);
-    await machine.pass(10);
+    await endAdopted(machine, story);
     expect(story.stateOf('api')).toMatchObject({ name: 'exited', lastExit: { code: 0, by: 'self' } });
   });
 
@@ -418,3 +408,13 @@ test('a memory limit that is being looked at when its run is let go is not watch
   await turn();
   expect(machine.timersOf(machine)).toBe(0);
 });
+
+/** A new supervisor adopts the leader of api:0, which then exits with 0. */
+async function endAdopted(machine: FakeMachine, story: FakeSupervision): Promise<void> {
+  story.die();
+  story.reborn();
+  await machine.pass(10);
+  const leader = machine.leader('api:0');
+  if (leader) machine.end(leader, 0, null);
+  await machine.pass(10);
+}

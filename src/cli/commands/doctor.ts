@@ -1,5 +1,5 @@
 /** `gsup doctor`: looks at what gsup needs, and says how to mend what is wrong. */
-import { existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { checkHome, type Home, homeOf } from '../../api/home.ts';
@@ -97,7 +97,8 @@ function nodeFinding(): Finding {
 function nativeFinding(): Finding {
   const check = 'native';
   try {
-    createRequire(process.argv[1] ?? '/').resolve('koffi');
+    // The command is a link to where the package is.
+    createRequire(realpathSync(process.argv[1] ?? '/')).resolve('koffi');
     return { check, status: 'ok', message: 'koffi is there: ends of adopted services come as events' };
   } catch {
     const message = 'koffi is missing: after a crash of the daemon, ends of services are seen only by looking';
