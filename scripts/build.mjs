@@ -1,6 +1,9 @@
 // Bundles src/ into dist/: CommonJS files for the CLI, the JSON Schema, and the licences of what is in it.
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { cwd } from 'node:process';
 import { build } from 'esbuild';
 import { compile } from 'json-schema-to-typescript';
 import { load } from './load.mjs';
@@ -48,6 +51,15 @@ const others = await build({
   supported: { 'dynamic-import': false },
 });
 
+// Runs in the processes of others, in front of their scripts, on whatever Node they have.
+await build({
+  ...options,
+  target: 'node16',
+  entryPoints: { listen: 'src/preload/listen.ts' },
+  outdir: 'dist',
+  outExtension: { '.js': '.cjs' },
+});
+
 const { jsonSchema } = load('src/config/json-schema.ts');
 writeFileSync('dist/supervisor.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`);
 
@@ -56,6 +68,13 @@ const types = await compile(jsonSchema(), 'Config', { bannerComment: '', additio
 const typed =
   '/** Gives a configuration its types; returns it as it is. */\nexport declare function defineConfig(config: Config): Config;\n';
 writeFileSync('dist/index.d.ts', types.replace(/SupervisorYaml/g, 'Config') + typed);
+
+// The library inside apps, for both module systems; small, for V8 parses it at every start of an app.
+const app = { ...options, entryPoints: { app: 'src/app/index.ts' }, outdir: 'dist' };
+await build({ ...app, format: 'esm' });
+await build({ ...app, outExtension: { '.js': '.cjs' } });
+const declarations = appDeclarations();
+for (const file of ['dist/app.d.ts', 'dist/app.d.cts']) writeFileSync(file, declarations);
 
 const packages = new Set(
   Object.keys({ ...main.metafile.inputs, ...others.metafile.inputs }).flatMap(
@@ -68,6 +87,35 @@ const licences = [...packages].sort().map((folder) => {
   return `${name} ${its} (${license})\n\n${files.map((file) => read(`${folder}/${file}`)).find(Boolean) ?? ''}`;
 });
 writeFileSync('dist/THIRD-PARTY-LICENSES', licences.join(`\n${'-'.repeat(80)}\n`));
+
+/** One file of types for `gsup/app`: what tsc says of its public modules, one after the other. */
+function appDeclarations() {
+  const folder = mkdtempSync(join(tmpdir(), 'gsup-types-'));
+  const compilerOptions = {
+    noEmit: false,
+    declaration: true,
+    emitDeclarationOnly: true,
+    outDir: '.',
+    rootDir: `${cwd()}/src`,
+    typeRoots: [`${cwd()}/node_modules/@types`],
+  };
+  const project = {
+    extends: `${cwd()}/tsconfig.json`,
+    compilerOptions,
+    files: [`${cwd()}/src/app/index.ts`],
+    include: [],
+  };
+  writeFileSync(`${folder}/tsconfig.json`, JSON.stringify(project));
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', folder], { stdio: 'inherit' });
+  const modules = ['api', 'shutting-down-error', 'shutdown', 'suggested-grace'];
+  const texts = modules.map((name) =>
+    readFileSync(`${folder}/app/${name}.d.ts`, 'utf8')
+      .replace(/^import [^;]*? from '\.[^;]*;\n/gm, '')
+      .replace(/^export \{\};\n/gm, ''),
+  );
+  rmSync(folder, { recursive: true });
+  return texts.join('\n');
+}
 
 function read(file) {
   try {

@@ -90,7 +90,7 @@ function cli() {
   const files = {
     run: ['run'],
     start: ['start'],
-    control: ['stop', 'restart', 'delete', 'scale', 'signal'],
+    control: ['stop', 'restart', 'reload', 'delete', 'scale', 'signal'],
     apply: ['apply'],
     ls: ['ls', 'show', 'env'],
     logs: ['logs', 'events'],

@@ -18,9 +18,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { gunzipSync } from 'node:zlib';
 
@@ -59,7 +59,7 @@ let applied = [];
 const PUPPET = `
 import { spawn } from 'node:child_process';
 import { openSync, writeSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 const { GSUP_ID: id, GSUP_SERVICE: service, GSUP_INSTANCE: index, SOAK_SOCKET, SOAK_TRUTHS, KIND } = process.env;
 const truth = openSync(SOAK_TRUTHS + '/' + id, 'w');
 const begun = [0, 0], done = [0, 0];
@@ -75,6 +75,7 @@ function write(stream, count) {
   done[stream] = begun[stream];
   note();
 }
+if (process.env.BAD === '1') process.exit(2);
 note();
 const socket = connect(SOAK_SOCKET).on('error', () => {});
 socket.resume().unref();
@@ -83,6 +84,11 @@ const child = (mark, isAway, trap) => spawn('sh', ['-c', trap + 'i=0; while :; d
   { stdio: ['ignore', 'inherit', 'ignore'], detached: isAway });
 if (KIND === 'forking') for (const mark of ['c0', 'c1']) child(mark, false, mark === 'c1' ? 'trap "" TERM; ' : '');
 if (KIND === 'daemonising') child('d0', true, '');
+const server = process.env.PORT === undefined ? null : createServer((peer) => peer.on('error', () => {}).end(id));
+const PYTHON = 'import os,socket; socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM).sendto(b"READY=1",os.environ["NOTIFY_SOCKET"])';
+const ready = { serving: () => process.send('ready'), notifying: () => spawn('python3', ['-c', PYTHON]), piping: () => writeSync(7, '\\n') }[KIND] ?? (() => {});
+if (server === null) ready();
+else setTimeout(() => server.listen(Number(process.env.PORT), '127.0.0.1', ready), process.pid % 200);
 let turn = 0;
 const every = setInterval(() => {
   turn++;
@@ -95,6 +101,7 @@ process.on('SIGHUP', () => write(1, 1));
 process.on('SIGTERM', () => {
   if (KIND === 'stubborn') return write(1, 1);
   clearInterval(every);
+  server?.close();
   write(0, 5);
   write(1, 2);
   process.exit(0);
@@ -109,7 +116,30 @@ const SERVICES = {
   daemonising: { logs: { maxSize: '100KB', maxFiles: 1000 }, stop: { grace: '2s' } },
   crashing: { instances: 2, logs: { maxSize: '32KB', maxFiles: 1000, compress: true } },
   ending: { logs: { format: 'raw', maxSize: '32KB', maxFiles: 1000 }, restart: { policy: 'on-failure' } },
+  serving: {
+    instances: 3,
+    logs: { maxSize: '32KB', maxFiles: 1000 },
+    ready: { message: true, timeout: '10s' },
+    rolling: { maxSurge: 2, maxUnavailable: 1, minReady: '100ms' },
+  },
+  notifying: {
+    instances: 2,
+    logs: { format: 'json', maxSize: '32KB', maxFiles: 1000 },
+    ready: { notify: true, timeout: '10s' },
+    rolling: { minReady: '0s' },
+  },
+  piping: {
+    instances: 2,
+    logs: { maxSize: '32KB', maxFiles: 1000 },
+    ready: { fd: 7, timeout: '10s' },
+    rolling: { maxSurge: 0, minReady: '50ms' },
+  },
 };
+/** Those that listen, each on the socket that gsup holds for it. */
+const PORTS = { serving: 1, notifying: 2, piping: 3 };
+const firstPort = 20_000 + (process.pid % 10_000) * 3;
+/** Their runs may stand side by side while they are replaced. */
+const isBeside = (service) => service !== 'piping';
 /** Ends for good when it has ended well. */
 const ENDS = 'ending';
 /** Is started again and again: it has to be seen running, but not with all others at the same moment. */
@@ -189,12 +219,28 @@ async function step(random, isDaemonMortal) {
   if (pid !== daemonPid)
     problems.add(`the daemon ${daemonPid} has gone by itself, ${pid} is in its place: ${tail('daemon.log')}`);
   daemonPid = pid;
+  await settle();
 }
 
 function commandFor(random, name) {
   const kind = pick(
     random,
-    ['start', 'stop', 'restart', 'restart', 'scale', 'delete', 'signal', 'stop-start', 'one'],
+    [
+      'start',
+      'stop',
+      'restart',
+      'scale',
+      'delete',
+      'signal',
+      'stop-start',
+      'one',
+      'reload',
+      'reload',
+      'reload',
+      'reload-one',
+      'bad-reload',
+      'reload-twice',
+    ],
     1,
   )[0];
   return { name, kind, count: 1 + Math.floor(random() * 3) };
@@ -216,7 +262,14 @@ async function perform({ name, kind, count }) {
   } else if (kind === 'scale' && present.isUp) {
     await run(['scale', name, String(count)]);
     present.count = count;
-  } else if (kind === 'signal') await run(['signal', 'HUP', name], [0, 3]);
+  } else if (kind.startsWith('reload') && present.isUp) {
+    const target = kind === 'reload-one' ? `${name}:0` : name;
+    const twice = kind === 'reload-twice' ? [run(['reload', name])] : [];
+    await Promise.all([run(['reload', target]), ...twice]);
+  } else if (kind === 'bad-reload' && present.isUp && PORTS[name] !== undefined) {
+    const { status } = await run(['reload', '--update-env', name], [1], { BAD: '1' });
+    if (status === 0 && !isDaemonDisturbed) problems.add(`a reload of ${name} that could not come up exited with 0`);
+  } else if (kind === 'signal' && name !== CRASHES) await run(['signal', 'HUP', name], [0, 3]);
   else if (kind === 'one' && present.isUp) await run(['restart', `${name}:0`]);
   else if (kind === 'restart' || kind === 'one') {
     await run(['restart', name]);
@@ -235,7 +288,8 @@ async function applyFile(random, isWhole) {
     name,
     {
       count: isWhole ? (SERVICES[name].instances ?? 1) : 1 + Math.floor(random() * 2),
-      version: Math.floor(random() * 3),
+      // A change of what ends by itself is given up, and leaves the services behind it as they are.
+      version: name === CRASHES ? 0 : Math.floor(random() * 3),
     },
   ]);
   await again();
@@ -253,7 +307,8 @@ function file(name = 'all.yaml', entries = Object.keys(SERVICES).map((service) =
     {
       ...SERVICES[service],
       command: [process.execPath, puppet],
-      env: { KIND: service, VERSION: version },
+      env: { KIND: service, VERSION: version, ...portOf(service) },
+      ...(PORTS[service] === undefined ? {} : { sockets: { main: `127.0.0.1:${portOf(service).PORT}` } }),
       instances: count ?? SERVICES[service].instances ?? 1,
       restart: { minDelay: '20ms', maxDelay: '200ms', limit: 1_000_000, ...SERVICES[service].restart },
     },
@@ -264,12 +319,19 @@ function file(name = 'all.yaml', entries = Object.keys(SERVICES).map((service) =
   return path;
 }
 
+function portOf(service) {
+  return PORTS[service] === undefined ? {} : { PORT: String(firstPort + PORTS[service]) };
+}
+
 /** Runs a command of the CLI; an exit status that it must not have is a problem, unless the daemon was taken from under it. */
-function run(args, statuses = [0, 1]) {
+function run(args, statuses = [0, 1], more = {}) {
   counts.commands++;
   lastStep = `gsup ${args.join(' ')}`;
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [gsup, ...args], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [gsup, ...args], {
+      env: { ...environment, ...more },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (text) => (stdout += text));
     child.stderr.on('data', (text) => (stderr += text));
@@ -342,7 +404,7 @@ function meet(socket) {
     const { id, service, index, pid } = JSON.parse(text);
     const name = `${service}:${index}`;
     const twin = [...runs.values()].find((one) => one.name === name && one.gone === null && isPuppet(one));
-    if (twin !== undefined && isPuppet({ pid, id }))
+    if (twin !== undefined && !isBeside(service) && isPuppet({ pid, id }))
       problems.add(`${name} runs twice: ${twin.pid} (${twin.id}) and ${pid} (${id})`);
     if (runs.has(id)) problems.add(`the token ${id} of ${name} was given twice`);
     known = { id, name, pid, gone: null };
@@ -377,6 +439,7 @@ async function differences(seen) {
     for (let index = 0; index < count; index++) {
       const row = byName.get(`${service}:${index}`);
       byName.delete(`${service}:${index}`);
+      if (row === undefined && service === CRASHES && index > 0) continue;
       if (row === undefined) wrong.push(`${service}:${index} is missing from ls`);
       else if (service === ENDS) continue;
       else if (row.state === 'running') seen.add(row.instance);
@@ -387,7 +450,10 @@ async function differences(seen) {
         wrong.push(`${row.instance} should be stopped, but is ${row.state}`);
     }
   }
-  for (const name of byName.keys()) wrong.push(`${name} is in ls, but was deleted`);
+  for (const { instance, service } of byName.values()) {
+    // A change of what ends by itself may be given up, its new count with it.
+    if (service !== CRASHES || !wanted.has(CRASHES)) wrong.push(`${instance} is in ls, but was deleted`);
+  }
   const allowed = new Map(rows.filter(({ pid }) => pid !== null).map((row) => [row.id, row]));
   const leaders = new Set();
   for (const { pid, id, command } of ours()) {
@@ -406,7 +472,71 @@ async function differences(seen) {
     if (state === 'running' && !leaders.has(instance))
       wrong.push(`${instance} is running as ${pid} for ls, but there is no such process`);
   }
+  return [...wrong, ...leftovers(rows), ...(await silentPorts())];
+}
+
+/** Nothing of a rolling restart is left in the state, among the streams, or beside the link. */
+function leftovers(rows) {
+  const wrong = [];
+  const state = parse(read(join(home, 'state.json')));
+  if (state === null) return ['state.json is no JSON'];
+  for (const [name, { spares, rolling }] of Object.entries(state.state.services)) {
+    if (rolling !== null) wrong.push(`${name} has a rolling restart: ${JSON.stringify(rolling).slice(0, 300)}`);
+    if (Object.keys(spares).length > 0) wrong.push(`${name} has spares: ${JSON.stringify(spares).slice(0, 300)}`);
+  }
+  for (const name of Object.keys(state.environments))
+    if (name.endsWith(' next')) wrong.push(`an environment is staged: ${name}`);
+  const places = new Map();
+  for (const file of readdirSync(join(home, 'streams'))) {
+    const instance = file.replace(/\+?\.(stdout|stderr)(\.rest)?$/, '');
+    places.set(instance, new Set([...(places.get(instance) ?? []), file.replace(/\.(stdout|stderr).*$/, '')]));
+  }
+  for (const [instance, slots] of places) {
+    if (slots.size > 1) wrong.push(`${instance} has streams for two runs: ${[...slots].join(', ')}`);
+    if (!rows.some((row) => row.instance === instance)) wrong.push(`streams of ${instance} are left`);
+  }
+  const links = new Set(
+    ours()
+      .map(({ pid }) => linkOf(pid))
+      .filter((path) => path !== null),
+  );
+  const living = new Set(rows.filter(({ pid }) => pid !== null).map(({ id }) => id.slice(0, 13)));
+  for (const link of links) {
+    for (const file of attempt(() => readdirSync(dirname(link))) ?? [])
+      if (/^[nr]-/.test(file) && !living.has(file.slice(2))) wrong.push(`beside the link ${file} is left`);
+  }
   return wrong;
+}
+
+function linkOf(pid) {
+  return (
+    environ(pid)
+      .find((one) => one.startsWith('GSUP_LINK='))
+      ?.slice(10) ?? null
+  );
+}
+
+/** Every port of a service that is up answers. */
+async function silentPorts() {
+  const up = [...wanted].filter(([name, { isUp }]) => isUp && PORTS[name] !== undefined);
+  const answers = await Promise.all(
+    up.map(
+      ([name]) =>
+        new Promise((resolve) => {
+          const socket = connect(Number(portOf(name).PORT), '127.0.0.1');
+          let text = '';
+          const end = (problem) => {
+            socket.destroy();
+            resolve(problem);
+          };
+          socket.setTimeout(2000, () => end(`the port of ${name} does not answer`));
+          socket.on('error', ({ code }) => end(`the port of ${name}: ${code}`));
+          socket.on('data', (part) => (text += part));
+          socket.on('end', () => end(runs.has(text) ? null : `the port of ${name} answers ${JSON.stringify(text)}`));
+        }),
+    ),
+  );
+  return answers.filter((problem) => problem !== null);
 }
 
 /** All processes of this soak: with its home in their environment, or its folder in their command line. */
@@ -445,7 +575,7 @@ function footprint() {
 /** Two FIFOs, a log file, a pidfd (adopted) and a channel (Node) for each instance; nothing deleted; the rest as at the begin. */
 function checkDaemon(fresh, before, after) {
   const instances = [...wanted].reduce((sum, [, { count }]) => sum + count, 0);
-  const most = fresh.descriptors.length + 5 * instances + 2;
+  const most = fresh.descriptors.length + 6 * instances + 5;
   const { descriptors } = after;
   console.log(
     `soak: daemon: ${fresh.descriptors.length} descriptors fresh, ${descriptors.length} of at most ${most} with ${instances} instances; Pss ${mib(fresh)} fresh, ${mib(before)} → ${mib(after)} MiB`,

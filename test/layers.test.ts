@@ -27,6 +27,8 @@ test.each([
   ['supervisor', "import '../foreground/main.ts';"],
   ['view', "import type { Host } from '../host/host.ts';\nexport type X = Host;"],
   ['cli', "import '../host/local-host.ts';"],
+  ['app', "import 'pino';"],
+  ['app', "import '../core/service.ts';"],
 ])('%s/ may not say %s', (layer, text) => {
   expect(lint(layer, text)).toContain('noRestrictedImports');
 });
@@ -34,6 +36,7 @@ test.each([
 test.each([
   ['core', "import './signal.ts';"],
   ['supervisor', "import '../host/host.ts';\nimport 'node:fs';\nimport 'pino';"],
+  ['app', "import '../core/duration.ts';\nimport 'node:net';\nimport 'node:fs/promises';"],
 ])('%s/ may say %s', (layer, text) => {
   expect(lint(layer, text)).not.toContain('noRestrictedImports');
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 
 /** sun_path of unix(7) has 108 bytes, the last of them NUL. */
 const LONGEST_SOCKET_PATH = 107;
@@ -64,7 +64,7 @@ export function prepareHome(home: Home): void {
     chmodSync(home.folder, 0o700);
     for (const folder of [home.logs, home.streams, home.environments]) makeFolder(folder);
   } catch (cause) {
-    if (cause instanceof GsupError) throw cause;
+    if (isGsupError(cause)) throw cause;
     const why = (cause as Error).message;
     throw new GsupError(`cannot use the home ${home.folder}: ${why}`, {
       exitStatus: EXIT.failed,

@@ -49,6 +49,7 @@ export const ROUTES = {
   start: stream<OperationLine>()('POST', '/v1/start', v.object({ names, environment: v.optional(environment) })),
   stop: stream<OperationLine>()('POST', '/v1/stop', v.object({ names })),
   restart: stream<OperationLine>()('POST', '/v1/restart', v.object({ names, environment: v.optional(environment) })),
+  reload: stream<OperationLine>()('POST', '/v1/reload', v.object({ names, environment: v.optional(environment) })),
   delete: stream<OperationLine>()('POST', '/v1/delete', v.object({ names })),
   scale: stream<OperationLine>()(
     'POST',

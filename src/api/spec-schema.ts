@@ -37,6 +37,14 @@ const check = v.variant('kind', [
     pattern: v.pipe(v.string(), v.check(isPattern, 'expected a regular expression')),
   }),
   v.object({ kind: v.literal('message') }),
+  v.object({ kind: v.literal('notify') }),
+  v.object({ kind: v.literal('fd'), fd: v.pipe(v.number(), v.integer(), v.minValue(3), v.maxValue(255)) }),
+]);
+const count = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535));
+
+const address = v.variant('kind', [
+  v.object({ kind: v.literal('tcp'), host: v.string(), port: v.pipe(count, v.minValue(1)) }),
+  v.object({ kind: v.literal('unix'), path: v.pipe(v.string(), v.startsWith('/')) }),
 ]);
 
 export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
@@ -48,7 +56,17 @@ export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
   inheritEnv: v.boolean(),
   instances: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
   dependsOn: v.record(v.string(), v.picklist(['started', 'ready', 'completed'])),
-  ready: v.nullable(v.object({ check, intervalMs: ms, timeoutMs: ms })),
+  ready: v.nullable(v.object({ check, initialDelayMs: ms, intervalMs: ms, timeoutMs: ms, successThreshold: count })),
+  live: v.nullable(v.object({ check, initialDelayMs: ms, intervalMs: ms, timeoutMs: ms, failureThreshold: count })),
+  sockets: v.array(
+    v.object({
+      name: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]+$/)),
+      address,
+      backlog: count,
+      mode: v.nullable(count),
+    }),
+  ),
+  rolling: v.object({ maxSurge: count, maxUnavailable: count, minReadyMs: ms }),
   restart: v.object({
     policy: v.picklist(['always', 'on-failure', 'never']),
     minDelayMs: ms,

@@ -34,6 +34,10 @@ export type InstanceView = {
   /** Asked to start and waiting for these services. */
   readonly waitingFor: readonly string[];
   readonly hasCheck: boolean;
+  /** During a rolling restart, of a second run: not there yet, or on its way out. `null`: the one that serves. */
+  readonly spare: 'coming' | 'leaving' | null;
+  /** What the app says of itself by systemd's STATUS=. */
+  readonly status: string | null;
 };
 
 /** What `gsup show` tells of a service; values of secret variables are masked. */

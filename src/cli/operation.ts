@@ -1,7 +1,7 @@
 /** An operation followed to its end: what goes on is shown, Ctrl-C leaves it going on, its result is the exit status. */
 import type { OperationLine, Outcome } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { paint } from '../view/colour.ts';
 import { outcomeLines, ProgressBoard, planLines, progressLine } from '../view/progress.ts';
 import { isQuiet } from '../view/record.ts';
@@ -34,7 +34,7 @@ export async function follow(lines: AsyncIterable<OperationLine>, options: Follo
     }
   } catch (error) {
     display.end();
-    throw error instanceof GsupError && error.cause === undefined ? error : lost(options.what, error);
+    throw isGsupError(error) && error.cause === undefined ? error : lost(options.what, error);
   } finally {
     interrupt();
   }

@@ -25,8 +25,9 @@ export function withServiceOptions(command: Command, defaultRestart: RestartPoli
     .option('--env <k=v>', 'set a variable', collect)
     .option('--env-file <file>', 'read variables from a file', collect)
     .option('--interpreter <program>', 'what runs the script')
-    .option('--ready <spec>', 'http://.. tcp://host:port exec:.. log:REGEX message')
+    .option('--ready <spec>', 'http://.. tcp://host:port exec:.. log:REGEX message notify fd:N')
     .option('--ready-timeout <duration>', 'a failed start after it (30s)')
+    .option('--socket <[name=]addr>', 'listen there, and hand it over (LISTEN_FDS)', collect)
     .addOption(new Option('--log-format <format>', 'records on stderr').choices(['pretty', 'json']));
   for (const option of pm2Options()) command.addOption(option.hideHelp());
   return command;

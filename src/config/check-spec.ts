@@ -7,14 +7,13 @@ export type ParsedCheck =
   | { readonly ok: false; readonly problem: string };
 
 /** What `--ready` takes, for messages. */
-const CHECK_FORMS = 'http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX or message';
+const CHECK_FORMS = 'http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX, message, notify or fd:N';
 
 /** One line that names a check. */
 export function parseCheck(text: string): ParsedCheck {
   if (text === 'message') return { ok: true, check: { kind: 'message' } };
-  if (text === 'notify' || /^fd:\d+$/.test(text)) {
-    return { ok: false, problem: `"${text}" is not supported yet by this version of gsup` };
-  }
+  if (text === 'notify') return { ok: true, check: { kind: 'notify' } };
+  if (text.startsWith('fd:')) return parseFd(text.slice('fd:'.length));
   if (/^https?:\/\//.test(text)) return parseHttp(text);
   if (text.startsWith('tcp://')) return parseTcp(text.slice('tcp://'.length));
   if (text.startsWith('exec:')) return parseExec(text.slice('exec:'.length));
@@ -37,6 +36,13 @@ export function parseTcp(address: string): ParsedCheck {
   if (!match || port < 1 || port > 65_535)
     return { ok: false, problem: `"${address}" is no address; expected host:port` };
   return { ok: true, check: { kind: 'tcp', host: match[1] ?? (match[2] || '127.0.0.1'), port } };
+}
+
+/** The number of a descriptor, 3 or more. */
+function parseFd(text: string): ParsedCheck {
+  const fd = Number(text);
+  if (/^\d{1,3}$/.test(text) && fd >= 3 && fd <= 255) return { ok: true, check: { kind: 'fd', fd } };
+  return { ok: false, problem: `"fd:${text}" is no descriptor; expected fd:3 to fd:255` };
 }
 
 /** A command line, split into words. */

@@ -1,20 +1,24 @@
 /** Options of the command line → one service; PM2's names for them mean the same. */
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { formatAddress, overlaps, parseAddress } from '../core/address.ts';
 import { parseDuration } from '../core/duration.ts';
 import { usageError } from '../core/error.ts';
 import { isServiceName, nearest } from '../core/name.ts';
 import {
+  DEFAULT_BACKLOG,
   DEFAULT_LOGS,
   DEFAULT_READY_INTERVAL_MS,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_RESTART,
+  DEFAULT_ROLLING,
   DEFAULT_STOP,
   type LogPolicy,
   type Program,
   type ReadyPolicy,
   type RestartPolicy,
   type ServiceSpec,
+  type SocketSpec,
   type StopPolicy,
 } from '../core/service.ts';
 import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
@@ -38,6 +42,7 @@ export type ServiceFlags = {
   nodeArgs?: string;
   ready?: string;
   readyTimeout?: string;
+  socket?: readonly string[];
   user?: string;
   group?: string;
   killTimeout?: string;
@@ -70,6 +75,10 @@ export function serviceFromFlags(flags: ServiceFlags, program: Program, context:
     throw usageError(`--name "${name}" is no name of a service`, 'use letters, digits, _ . - and not "all"');
   }
   const cwd = resolve(context.cwd, flags.cwd ?? '.');
+  const ready = readyOf(flags);
+  const sockets = socketsOf(flags.socket ?? [], name, context.cwd);
+  if (ready?.check.kind === 'fd' && ready.check.fd < 3 + sockets.length)
+    throw usageError(`--ready fd:${ready.check.fd} is the descriptor of a socket`, `use fd:${3 + sockets.length}`);
   return {
     name,
     program: withInterpreter(program, flags),
@@ -79,7 +88,10 @@ export function serviceFromFlags(flags: ServiceFlags, program: Program, context:
     inheritEnv: true,
     instances: flags.instances === undefined ? 1 : parseInstances(flags.instances),
     dependsOn: {},
-    ready: readyOf(flags),
+    ready,
+    live: null,
+    sockets,
+    rolling: DEFAULT_ROLLING,
     restart: restartOf(flags, context.defaultRestart),
     stop: stopOf(flags),
     critical: false,
@@ -107,6 +119,26 @@ function wordsOf(line: string): readonly string[] {
   const split = splitWords(line);
   if (!split.ok) throw usageError(`the arguments "${line}" of the interpreter: ${split.problem}`);
   return split.words;
+}
+
+/** `[NAME=]ADDRESS`; without a name it has that of the service. */
+function socketsOf(texts: readonly string[], service: string, cwd: string): readonly SocketSpec[] {
+  const sockets = texts.map((text): SocketSpec => {
+    const match = /^(?:([A-Za-z0-9_.-]{1,64})=)?(.+)$/s.exec(text);
+    const parsed = parseAddress(match?.[2] ?? '');
+    if (!parsed.ok) throw usageError(`--socket ${text}: the address ${parsed.problem}`);
+    const { address } = parsed;
+    const placed = address.kind === 'unix' ? { ...address, path: resolve(cwd, address.path) } : address;
+    return { name: match?.[1] ?? service, address: placed, backlog: DEFAULT_BACKLOG, mode: null };
+  });
+  const names = sockets.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw usageError(`two sockets have the name ${twice}`, 'write --socket NAME=ADDRESS');
+  const same = sockets.find(({ address }, index) =>
+    sockets.slice(0, index).some((one) => overlaps(one.address, address)),
+  );
+  if (same !== undefined) throw usageError(`two sockets have the address ${formatAddress(same.address)}`);
+  return sockets;
 }
 
 function parseVariable(text: string): [string, string] {
@@ -160,7 +192,13 @@ function readyOf(flags: ServiceFlags): ReadyPolicy | null {
   }
   const parsed = parseCheck(text);
   if (!parsed.ok) throw usageError(`--ready: ${parsed.problem}`);
-  return { check: parsed.check, intervalMs: DEFAULT_READY_INTERVAL_MS, timeoutMs };
+  return {
+    check: parsed.check,
+    initialDelayMs: 0,
+    intervalMs: DEFAULT_READY_INTERVAL_MS,
+    timeoutMs,
+    successThreshold: 1,
+  };
 }
 
 function restartOf(flags: ServiceFlags, policy: RestartPolicy['policy']): RestartPolicy {

@@ -45,7 +45,6 @@ function problemsOfIssue(issue: Issue, base: Path, knownAt: (path: Path) => read
   const isOwn = issue.type === 'raw_transform' || issue.message.startsWith('expected');
   const received = describe(issue.input);
   const wanted = isOwn ? issue.message : expectedOf(issue);
-  if (path.at(-1) === 'ready' && issue.input === 'notify') return [{ path, at: 'value', message: notYet('notify') }];
   const message = issue.type === 'raw_transform' ? wanted : `${wanted}, not ${received}${nearestChoice(issue)}`;
   return [{ path, at: 'value', message: `${showPath(path)}: ${message}` }];
 }

@@ -1,9 +1,10 @@
 /** A configuration file → a SupervisorSpec, or every problem of it with its place. */
 import { dirname, resolve } from 'node:path';
 import * as v from 'valibot';
+import { formatAddress, overlaps } from '../core/address.ts';
 import { findCycle } from '../core/graph.ts';
 import { isServiceName, nearest } from '../core/name.ts';
-import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
+import type { ServiceSpec, SocketAddress, SupervisorSpec } from '../core/service.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { type Path, type Problem, problemsOf } from './problem.ts';
 import { resolveService, withDefaults } from './resolve.ts';
@@ -40,6 +41,7 @@ function specOf(value: object, folder: string, problems: Problem[]): SupervisorS
   }
   const specs = Object.entries(services).flatMap(([name, input]) => serviceOf(name, input, defaults, folder, problems));
   checkDependencies(services, specs, problems);
+  checkSockets(specs, problems);
   return top.success && problems.length === 0 ? { services: specs, shutdownTimeoutMs: timeoutOf(top.output) } : null;
 }
 
@@ -97,6 +99,20 @@ function checkDependencies(services: object, specs: readonly ServiceSpec[], prob
     at: 'key',
     message: `services depend on each other in a circle: ${cycle.join(' → ')}`,
   });
+}
+
+/** Two sockets can't have one address. */
+function checkSockets(specs: readonly ServiceSpec[], problems: Problem[]): void {
+  const owners: { readonly owner: string; readonly address: SocketAddress }[] = [];
+  for (const { name: service, sockets } of specs) {
+    for (const { name, address } of sockets) {
+      const other = owners.find((one) => overlaps(one.address, address));
+      const path = ['services', service, 'sockets', name];
+      const message = `${formatAddress(address)} is a socket of ${other?.owner} already; each address belongs to one socket`;
+      if (other !== undefined) problems.push({ path, at: 'value', message });
+      owners.push({ owner: `${service} (${name})`, address });
+    }
+  }
 }
 
 /** What is allowed and yet seldom meant. */

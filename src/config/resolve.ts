@@ -2,20 +2,29 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import { parseAddress } from '../core/address.ts';
 import {
   type Check,
+  DEFAULT_BACKLOG,
+  DEFAULT_LIVE,
   DEFAULT_LOGS,
   DEFAULT_PRE_STOP_TIMEOUT_MS,
   DEFAULT_READY_INTERVAL_MS,
   DEFAULT_READY_TIMEOUT_MS,
   DEFAULT_RESTART,
+  DEFAULT_ROLLING,
   DEFAULT_STOP,
   type DependencyCondition,
+  type LiveCheck,
+  type LivePolicy,
   type LogPolicy,
   type Program,
   type ReadyPolicy,
   type RestartPolicy,
+  type RollingPolicy,
   type ServiceSpec,
+  type SocketAddress,
+  type SocketSpec,
   type StopPolicy,
 } from '../core/service.ts';
 import { type ParsedCheck, parseHttp, parseLog, parseTcp } from './check-spec.ts';
@@ -33,6 +42,7 @@ export type Resolving = { readonly folder: string; readonly problems: Problem[] 
 export function resolveService(name: string, input: ServiceInput, resolving: Resolving): ServiceSpec {
   const path: Path = ['services', name];
   const { folder } = resolving;
+  checkDescriptors(input, path, resolving);
   return {
     name,
     program: programOf(input, path, resolving),
@@ -43,6 +53,9 @@ export function resolveService(name: string, input: ServiceInput, resolving: Res
     instances: input.instances === 'max' ? availableParallelism() : (input.instances ?? 1),
     dependsOn: dependenciesOf(input),
     ready: input.ready ? readyOf(input.ready, [...path, 'ready'], resolving) : null,
+    live: input.live ? liveOf(input.live, [...path, 'live'], resolving) : null,
+    sockets: socketsOf(input.sockets ?? {}, [...path, 'sockets'], resolving),
+    rolling: rollingOf(input.rolling ?? {}),
     restart: restartOf(input.restart, [...path, 'restart'], resolving),
     stop: stopOf(input.stop ?? {}, [...path, 'stop'], resolving),
     critical: input.critical ?? false,
@@ -57,21 +70,26 @@ export function resolveService(name: string, input: ServiceInput, resolving: Res
 
 /** `defaults` under a service: maps are merged key by key, a check of its own replaces that of the defaults. */
 export function withDefaults(defaults: ServiceInput, input: ServiceInput): ServiceInput {
-  const ready =
-    input.ready && CHECKS.some((kind) => kind in (input.ready ?? {}))
-      ? without(defaults.ready, CHECKS)
-      : defaults.ready;
+  const ready = namesCheck(input.ready) ? without(defaults.ready, CHECKS) : defaults.ready;
+  const live = namesCheck(input.live) ? without(defaults.live, CHECKS) : defaults.live;
   const merged: ServiceInput = { ...withoutProgram(defaults, input), ...input };
   if (defaults.env || input.env) merged.env = { ...defaults.env, ...input.env };
   if (defaults.stop || input.stop) merged.stop = { ...defaults.stop, ...input.stop };
   if (ready || input.ready) merged.ready = { ...ready, ...input.ready };
+  if (live || input.live) merged.live = { ...live, ...input.live };
+  if (defaults.rolling || input.rolling) merged.rolling = { ...defaults.rolling, ...input.rolling };
   if (defaults.logs || input.logs) merged.logs = { ...defaults.logs, ...input.logs };
   if (defaults.limits || input.limits) merged.limits = { ...defaults.limits, ...input.limits };
   if (defaults.restart || input.restart) merged.restart = { ...asMap(defaults.restart), ...asMap(input.restart) };
   return merged;
 }
 
-const CHECKS = ['http', 'tcp', 'exec', 'log', 'message'] as const;
+const CHECKS = ['http', 'tcp', 'exec', 'log', 'message', 'notify', 'fd'] as const;
+const LIVE_CHECKS = ['http', 'tcp', 'exec', 'notify'] as const;
+
+function namesCheck(input: object | undefined): boolean {
+  return input !== undefined && CHECKS.some((kind) => kind in input);
+}
 
 /** What a service runs takes the place of what the defaults run. */
 function withoutProgram(defaults: ServiceInput, { command, script }: ServiceInput): ServiceInput {
@@ -140,34 +158,88 @@ function dependenciesOf({ dependsOn }: ServiceInput): Readonly<Record<string, De
 }
 
 function readyOf(input: NonNullable<ServiceInput['ready']>, path: Path, resolving: Resolving): ReadyPolicy | null {
-  const kinds = CHECKS.filter((kind) => input[kind] !== undefined && input[kind] !== false);
-  const [kind] = kinds;
-  if (kind === undefined || kinds.length > 1) {
-    const message =
-      kind === undefined
-        ? `ready needs one of ${CHECKS.join(', ')}`
-        : `ready has ${kinds.join(' and ')}; exactly one is allowed`;
-    resolving.problems.push({ path, at: 'key', message });
-    return null;
-  }
-  const parsed = parseOne(kind, input, path, resolving);
-  if (!parsed.ok) {
-    resolving.problems.push({ path: [...path, kind], at: 'value', message: parsed.problem });
-    return null;
-  }
+  const check = checkOf(input, CHECKS, path, resolving);
+  checkLengths(input, path, resolving);
+  if (check === null) return null;
   return {
-    check: parsed.check,
+    check,
+    initialDelayMs: input.initialDelay ?? 0,
+    successThreshold: input.successThreshold ?? 1,
     intervalMs: input.interval ?? DEFAULT_READY_INTERVAL_MS,
     timeoutMs: input.timeout ?? DEFAULT_READY_TIMEOUT_MS,
   };
 }
 
-function parseOne(
-  kind: Check['kind'],
-  input: NonNullable<ServiceInput['ready']>,
+/** Sockets have the descriptors from 3 on. */
+function checkDescriptors({ sockets, ready }: ServiceInput, path: Path, { problems }: Resolving): void {
+  const count = Object.keys(sockets ?? {}).length;
+  const fd = ready?.fd;
+  if (fd === undefined || fd >= 3 + count) return;
+  const its = count === 1 ? '3 is that of its socket' : `3 to ${2 + count} are those of its sockets`;
+  problems.push({ path: [...path, 'ready', 'fd'], at: 'value', message: `${its}; use fd: ${3 + count}` });
+}
+
+function liveOf(input: NonNullable<ServiceInput['live']>, path: Path, resolving: Resolving): LivePolicy | null {
+  const check = checkOf(input, LIVE_CHECKS, path, resolving);
+  checkLengths(input, path, resolving);
+  if (check === null || !isLiveCheck(check)) return null;
+  return {
+    check,
+    initialDelayMs: input.initialDelay ?? DEFAULT_LIVE.initialDelayMs,
+    intervalMs: input.interval ?? DEFAULT_LIVE.intervalMs,
+    timeoutMs: input.timeout ?? DEFAULT_LIVE.timeoutMs,
+    failureThreshold: input.failureThreshold ?? DEFAULT_LIVE.failureThreshold,
+  };
+}
+
+/** Asked without a pause a check would take a whole processor, and with no time it can only fail. */
+function checkLengths(
+  { interval, timeout }: { readonly interval?: number | undefined; readonly timeout?: number | undefined },
+  path: Path,
+  { problems }: Resolving,
+): void {
+  for (const [key, length] of Object.entries({ interval, timeout })) {
+    if (length === undefined || length >= SHORTEST_MS) continue;
+    const message = `${path.at(-1)}.${key} is too short; at least ${SHORTEST_MS}ms`;
+    problems.push({ path: [...path, key], at: 'value', message });
+  }
+}
+
+function isLiveCheck(check: Check): check is LiveCheck {
+  return LIVE_CHECKS.some((kind) => kind === check.kind);
+}
+
+/** The one check that a map names. */
+function checkOf(
+  input: CheckInput,
+  known: readonly (keyof CheckInput)[],
   path: Path,
   resolving: Resolving,
-): ParsedCheck {
+): Check | null {
+  const kinds = known.filter((kind) => input[kind] !== undefined && input[kind] !== false);
+  const [kind] = kinds;
+  const key = String(path.at(-1));
+  if (kind === undefined || kinds.length > 1) {
+    const message =
+      kind === undefined
+        ? `${key} needs one of ${known.join(', ')}`
+        : `${key} has ${kinds.join(' and ')}; exactly one is allowed`;
+    resolving.problems.push({ path, at: 'key', message });
+    return null;
+  }
+  const parsed = parseOne(kind, input, path, resolving);
+  if (parsed.ok) return parsed.check;
+  resolving.problems.push({ path: [...path, kind], at: 'value', message: parsed.problem });
+  return null;
+}
+
+const SHORTEST_MS = 10;
+/** unix(7): sun_path has 108 bytes, the last one a NUL. */
+const LONGEST_PATH = 107;
+
+type CheckInput = Pick<NonNullable<ServiceInput['ready']>, (typeof CHECKS)[number]>;
+
+function parseOne(kind: Check['kind'], input: CheckInput, path: Path, resolving: Resolving): ParsedCheck {
   switch (kind) {
     case 'http':
       return parseHttp(input.http ?? '');
@@ -178,8 +250,49 @@ function parseOne(
     case 'exec':
       return { ok: true, check: { kind, argv: argv(input.exec ?? '', [...path, 'exec'], resolving) } };
     case 'message':
+    case 'notify':
       return { ok: true, check: { kind } };
+    case 'fd':
+      return { ok: true, check: { kind, fd: input.fd ?? 3 } };
   }
+}
+
+function socketsOf(
+  input: NonNullable<ServiceInput['sockets']>,
+  path: Path,
+  { folder, problems }: Resolving,
+): readonly SocketSpec[] {
+  return Object.entries(input).flatMap(([name, value]) => {
+    const map = typeof value === 'object' ? value : { address: value };
+    const parsed = parseAddress(map.address);
+    if (!parsed.ok) {
+      problems.push({
+        path: [...path, name],
+        at: 'value',
+        message: `the address of the socket ${name} ${parsed.problem}`,
+      });
+      return [];
+    }
+    const { address } = parsed;
+    const placed = address.kind === 'unix' ? { ...address, path: resolve(folder, address.path) } : address;
+    const problem = socketProblem(placed, map.mode);
+    if (problem !== null)
+      problems.push({ path: [...path, name], at: 'value', message: `the socket ${name}: ${problem}` });
+    return [{ name, address: placed, backlog: map.backlog ?? DEFAULT_BACKLOG, mode: map.mode ?? null }];
+  });
+}
+
+function socketProblem(address: SocketAddress, mode: number | undefined): string | null {
+  if (address.kind === 'tcp') return mode === undefined ? null : 'only a Unix socket has a mode';
+  return Buffer.byteLength(address.path) > LONGEST_PATH ? `its path is longer than ${LONGEST_PATH} bytes` : null;
+}
+
+function rollingOf({ maxSurge, maxUnavailable, minReady }: NonNullable<ServiceInput['rolling']>): RollingPolicy {
+  return {
+    maxSurge: maxSurge ?? DEFAULT_ROLLING.maxSurge,
+    maxUnavailable: maxUnavailable ?? DEFAULT_ROLLING.maxUnavailable,
+    minReadyMs: minReady ?? DEFAULT_ROLLING.minReadyMs,
+  };
 }
 
 function restartOf(input: ServiceInput['restart'], path: Path, { problems }: Resolving): RestartPolicy {

@@ -6,7 +6,7 @@ import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
 
 /** Keys of features to come: an error that says so, never a silent nothing. */
-export const NOT_YET: readonly string[] = ['http', 'sockets', 'live', 'rolling', 'watch', 'schedule', 'notify', 'fd'];
+export const NOT_YET: readonly string[] = ['http', 'watch', 'schedule'];
 
 /** A text or number that `parse` understands; `what` and `like` are for the message. */
 function parsed<T>(
@@ -45,7 +45,7 @@ const words = (about: string) =>
   v.pipe(
     v.union(
       [
-        v.pipe(v.string(), v.nonEmpty()),
+        v.pipe(v.string(), v.nonEmpty(COMMAND)),
         v.pipe(
           v.array(
             v.union([v.string(), v.pipe(v.union([v.number(), v.boolean()]), v.transform(String))], 'expected a word'),
@@ -89,19 +89,22 @@ const environment = noList(
   ),
 );
 
+const http = 'a GET of this address answers 200 to 399';
+const tcp = 'host:port takes a connection';
+const exec = 'this command exits with 0. No shell';
+
 const readyMap = strictMap({
-  http: v.optional(text('Ready when a GET of this address answers 200 to 399.')),
-  tcp: v.optional(
-    v.pipe(
-      v.union([v.string(), v.number()], 'expected host:port'),
-      v.description('Ready when host:port takes a connection.'),
-    ),
-  ),
-  exec: v.optional(words('Ready when this command exits with 0. No shell.')),
+  http: v.optional(text(`Ready when ${http}.`)),
+  tcp: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected host:port'), v.description(`Ready when ${tcp}.`))),
+  exec: v.optional(words(`Ready when ${exec}.`)),
   log: v.optional(text('Ready when a line of output matches this regular expression.')),
   message: v.optional(flag("Ready when the app says process.send('ready').")),
+  notify: v.optional(flag("Ready when the app says READY=1 by systemd's protocol.")),
+  fd: v.optional(whole('Ready when the app writes a line to this descriptor (3 or more), as s6 has it.', 3, 255)),
+  initialDelay: v.optional(duration('Before the first try. Default 0s.')),
   interval: v.optional(duration('Between two tries. Default 200ms.')),
   timeout: v.optional(duration('A failed start after it. Default 30s.')),
+  successThreshold: v.optional(whole('So many good answers, one after the other. Default 1.', 1, 1000)),
 });
 
 const ready = v.union(
@@ -110,10 +113,65 @@ const ready = v.union(
       v.literal('message'),
       v.transform((): v.InferOutput<typeof readyMap> => ({ message: true })),
     ),
+    v.pipe(
+      v.literal('notify'),
+      v.transform((): v.InferOutput<typeof readyMap> => ({ notify: true })),
+    ),
     readyMap,
   ],
-  'expected a map, or message',
+  'expected a map, message or notify',
 );
+
+const liveMap = strictMap({
+  http: v.optional(text(`Alive when ${http}.`)),
+  tcp: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected host:port'), v.description(`Alive when ${tcp}.`))),
+  exec: v.optional(words(`Alive when ${exec}.`)),
+  notify: v.optional(flag('Alive while the app says WATCHDOG=1 in time: at least once in failureThreshold intervals.')),
+  initialDelay: v.optional(duration('From being ready to the first try. Default 0s.')),
+  interval: v.optional(duration('From try to try. Default 10s.')),
+  timeout: v.optional(duration('Of one try. Default 1s.')),
+  failureThreshold: v.optional(
+    whole('So many bad answers, one after the other, and it is stopped and restarted. Default 3.', 1, 1000),
+  ),
+});
+
+const live = v.union(
+  [
+    v.pipe(
+      v.literal('notify'),
+      v.transform((): v.InferOutput<typeof liveMap> => ({ notify: true })),
+    ),
+    liveMap,
+  ],
+  'expected a map, or notify',
+);
+
+const address = v.union([v.string(), v.number()], 'expected host:port, a port or the path of a Unix socket');
+const sockets = noList(
+  v.record(
+    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/, 'expected a name of letters, digits, _ . - for a socket')),
+    v.union(
+      [
+        address,
+        strictMap({
+          address: v.pipe(address, v.description('host:port, a port (all addresses), or the path of a Unix socket.')),
+          backlog: v.optional(whole('Connections that may wait. Default 511.', 1, 65_535)),
+          mode: v.optional(parsed('mode', '0660', parseUmask, "Of a Unix socket's file, in octal: 0660.")),
+        }),
+      ],
+      'expected host:port, a port, the path of a Unix socket, or a map',
+    ),
+    'expected a map of name to address',
+  ),
+);
+
+const rolling = strictMap({
+  maxSurge: v.optional(whole('Instances beside the wanted ones. Default 1; 0 replaces in place.', 0, 1000)),
+  maxUnavailable: v.optional(
+    whole('Wanted instances that may be down by it. Default 0; with maxSurge 0 at least 1.', 0, 1000),
+  ),
+  minReady: v.optional(duration('How long a new instance stays ready before an old one goes. Default 1s.')),
+});
 
 const restartPolicy = ['always', 'on-failure', 'never'] as const;
 const restart = strictMap({
@@ -201,6 +259,14 @@ export const serviceSchema = strictMap({
     ),
   ),
   ready: v.optional(v.pipe(ready, v.description('How to learn that it is ready: exactly one check.'))),
+  live: v.optional(v.pipe(live, v.description('How to learn that it still lives: exactly one check.'))),
+  sockets: v.optional(
+    v.pipe(
+      sockets,
+      v.description('Name to address: bound once by gsup and handed over as LISTEN_FDS from descriptor 3.'),
+    ),
+  ),
+  rolling: v.optional(v.pipe(rolling, v.description('How "gsup reload" and a changed file replace what runs.'))),
   restart: v.optional(
     v.pipe(
       v.union([v.picklist(restartPolicy), restart], `expected ${restartPolicy.join(', ')}, or a map`),

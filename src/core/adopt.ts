@@ -2,7 +2,7 @@
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent } from './event.ts';
 import { WARN_AT } from './ladder.ts';
-import { exitedByItself } from './life.ts';
+import { checkLive, exitedByItself } from './life.ts';
 import { beginRun } from './next.ts';
 import type { PhaseRecord } from './record.ts';
 import { type Context, type InState, lifeOf, type Step, type Stopping } from './state.ts';
@@ -35,25 +35,33 @@ export function restoredStarting(was: InState<'starting'>, event: Restored, cont
   if (was.stopAsked) return stopLive(live, { ...was.stopAsked, type: 'stop-requested' }, context, [adopted(pid)]);
   const { ready } = context.spec;
   if (ready === null) {
-    const { startedAt, forwarded } = was;
+    const { startedAt, forwarded, run } = was;
     const reached = { ...live.reached, ready: true };
-    return [{ ...lifeOf(was), reached, name: 'running', pid, startedAt, forwarded }, [adopted(pid)]];
+    const state = { ...lifeOf(was), reached, name: 'running', pid, startedAt, forwarded } as const;
+    return [state, [adopted(pid), ...checkLive(context.spec, run)]];
   }
-  const ms = within(was.startedAt + ready.timeoutMs - event.at, ready.timeoutMs);
   const { run } = was;
-  return [live, [adopted(pid), { do: 'check-ready', run }, { do: 'arm', run, timer: 'ready', ms }]];
+  const ms = within(
+    (was.readyBy ?? was.startedAt + ready.timeoutMs) - event.at,
+    Math.max(ready.timeoutMs, (was.readyBy ?? 0) - was.startedAt),
+  );
+  return [
+    { ...live, readyBy: event.at + ms },
+    [adopted(pid), { do: 'check-ready', run }, { do: 'arm', run, timer: 'ready', ms }],
+  ];
 }
 
 export function restoredRunning(was: InState<'running'>, event: Restored, context: Context): Step {
-  return event.pid === null ? exitedByItself(was, exitUnknown(event), context) : [was, [adopted(event.pid)]];
+  if (event.pid === null) return exitedByItself(was, exitUnknown(event), context);
+  return [was, [adopted(event.pid), ...checkLive(context.spec, was.run)]];
 }
 
 /** A stop goes on at its rung, with what is left of its time. */
 export function restoredStopping(before: Stopping, event: Restored, context: Context): Step {
-  const was = {
-    ...before,
-    deadline: before.deadline && event.at + within(before.deadline - event.at, before.stop.graceMs),
-  };
+  const { signalledAt, stop: policy } = before;
+  // It may have been given more than the policy says.
+  const most = Math.max(policy.graceMs, signalledAt === null ? 0 : (before.deadline ?? 0) - signalledAt);
+  const was = { ...before, deadline: before.deadline && event.at + within(before.deadline - event.at, most) };
   if (was.exit !== null) return reenter(was, event.at, context, []);
   if (event.pid === null) return leaderExited(was, exitUnknown(event), context);
   const told = [adopted(event.pid)];

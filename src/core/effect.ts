@@ -1,5 +1,5 @@
 /** What is to be done: effects as data, imperatives. What comes of one is told by an event. */
-import type { InstanceRef, Timer } from './event.ts';
+import type { Slot, Timer } from './event.ts';
 import type { PhaseRecord } from './record.ts';
 import type { SignalName } from './signal.ts';
 
@@ -10,7 +10,10 @@ export type InstanceEffect =
   | { readonly do: 'send-shutdown'; readonly run: number }
   /** The deadline and the reason, to an app that is on the link. */
   | { readonly do: 'tell-app'; readonly run: number; readonly deadline: number; readonly reason: string }
+  /** What it still has to do, of an app that is on the link. */
+  | { readonly do: 'ask-app'; readonly run: number }
   | { readonly do: 'check-ready'; readonly run: number }
+  | { readonly do: 'check-live'; readonly run: number }
   | { readonly do: 'end-check'; readonly run: number }
   | { readonly do: 'run-hook'; readonly run: number }
   | { readonly do: 'end-hook'; readonly run: number }
@@ -25,9 +28,12 @@ export type InstanceEffect =
 
 /** An effect of the root: an instance's, or a record of the whole, or the end. */
 export type Effect =
-  | { readonly do: 'for'; readonly of: InstanceRef; readonly effect: InstanceEffect }
+  | { readonly do: 'for'; readonly of: Slot; readonly effect: InstanceEffect }
   | { readonly do: 'record'; readonly record: PhaseRecord }
   /** An instance, or a whole service, is no more. */
-  | { readonly do: 'forget'; readonly of: InstanceRef }
+  | { readonly do: 'forget'; readonly of: Slot }
   | { readonly do: 'forget-service'; readonly service: string }
+  /** The spec of a service is another now, or stays what it was after all. */
+  | { readonly do: 'commit-spec'; readonly service: string }
+  | { readonly do: 'revert-spec'; readonly service: string }
   | { readonly do: 'end' };

@@ -3,7 +3,7 @@ import type { Survivor } from './record.ts';
 import type { ServiceSpec } from './service.ts';
 import type { SignalName } from './signal.ts';
 
-export type Timer = 'ready' | 'rung' | 'warning' | 'backoff';
+export type Timer = 'ready' | 'rung' | 'warning' | 'backoff' | 'settled';
 
 /** News of an instance. Those with a `run` tell of that run only; of another run they are stale. */
 export type InstanceEvent =
@@ -36,6 +36,21 @@ export type InstanceEvent =
       readonly exitStatus: number | null;
     }
   | { readonly type: 'ready'; readonly at: number; readonly run: number; readonly by: string }
+  /** Its liveness check says so. */
+  | { readonly type: 'unhealthy'; readonly at: number; readonly run: number; readonly reason: string }
+  /** One bad answer of it, of so many that make it unhealthy. */
+  | {
+      readonly type: 'check-failed';
+      readonly at: number;
+      readonly run: number;
+      readonly reason: string;
+      readonly count: number;
+      readonly limit: number;
+    }
+  /** The app asks for more time, for becoming ready or for its stop: so long from now. */
+  | { readonly type: 'extended'; readonly at: number; readonly run: number; readonly ms: number }
+  /** What its readiness check says as long as it isn't. */
+  | { readonly type: 'not-ready-yet'; readonly at: number; readonly run: number; readonly reason: string }
   | { readonly type: 'timed-out'; readonly at: number; readonly run: number; readonly timer: Timer }
   | { readonly type: 'signal-forwarded'; readonly at: number; readonly signal: SignalName }
   | { readonly type: 'hook-ended'; readonly at: number; readonly run: number; readonly reason: string | null }
@@ -67,8 +82,13 @@ export type InstanceEvent =
 
 export type InstanceEventType = InstanceEvent['type'];
 
-/** An instance by its service and index. */
-export type InstanceRef = { readonly service: string; readonly index: number };
+/** Which of the two places of its index a run has: during a rolling restart both are taken. */
+export type Lane = 0 | 1;
+
+/** An instance by its service and index; without a lane the one that serves is meant. */
+export type InstanceRef = { readonly service: string; readonly index: number; readonly lane?: Lane };
+/** One of the two places of an index, for good. */
+export type Slot = Required<InstanceRef>;
 
 /** News for the root: of an instance, or of the whole. */
 export type SupervisorEvent =
@@ -96,6 +116,20 @@ export type SupervisorEvent =
       /** Whether what runs of it is stopped and begins anew with the new spec. */
       readonly replaces: boolean;
     }
+  /** A rolling restart of the instances with these indexes, to another spec or (`null`) to the same one anew. */
+  | {
+      readonly type: 'roll';
+      readonly at: number;
+      readonly service: string;
+      readonly spec: ServiceSpec | null;
+      /** Default: all of them. */
+      readonly indexes?: readonly number[];
+      /** What they inherit is another, though the spec may be the same. Default false. */
+      readonly isChange?: boolean;
+      readonly reason: string;
+    }
+  /** No further with it: what has not taken over goes, what serves stays. */
+  | { readonly type: 'abort-roll'; readonly at: number; readonly services: readonly string[]; readonly reason: string }
   /** The budget of a whole shutdown, from a file. */
   | { readonly type: 'configure'; readonly at: number; readonly shutdownTimeoutMs: number | null }
   | { readonly type: 'remove'; readonly at: number; readonly services: readonly string[]; readonly reason: string }

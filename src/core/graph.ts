@@ -47,6 +47,11 @@ export function stopWaves(dependencies: Dependencies): readonly (readonly string
   return waves;
 }
 
+/** What others depend on comes first. Wants no cycle. */
+export function startOrder(dependencies: Dependencies): readonly string[] {
+  return stopWaves(dependencies).toReversed().flat();
+}
+
 /** `names` and everything that they depend on, in the order of the keys. */
 export function withDependencies(names: readonly string[], dependencies: Dependencies): readonly string[] {
   const wanted = new Set<string>();

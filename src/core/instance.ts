@@ -2,10 +2,22 @@
 import { restoredBackoff, restoredFailed, restoredRunning, restoredStarting, restoredStopping } from './adopt.ts';
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent, InstanceEventType } from './event.ts';
-import { backedOff, dependencyFailed, exitedByItself, gotReady, notReady, refused, spawned, start } from './life.ts';
-import type { PhaseRecord } from './record.ts';
+import { startExtended, stopExtended } from './extend.ts';
+import {
+  backedOff,
+  dependencyFailed,
+  exitedByItself,
+  gotReady,
+  notReady,
+  refused,
+  spawned,
+  start,
+  unhealthy,
+} from './life.ts';
+import { appPhaseRecord, type PhaseRecord } from './record.ts';
 import type { Context, InstanceState, StateName, Step } from './state.ts';
 import {
+  appToldInStop,
   askedAgain,
   forced,
   groupEmptied,
@@ -44,6 +56,8 @@ export const INSTANCE_TABLE: Table = {
     spawned,
     'spawn-failed': refused,
     ready: gotReady,
+    extended: startExtended,
+    'not-ready-yet': (was, event) => [{ ...was, checkSays: event.reason }, []],
     'timed-out': notReady,
     'stop-requested': stopBeforeSpawn,
     'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
@@ -52,6 +66,8 @@ export const INSTANCE_TABLE: Table = {
     'app-told': appTold,
   },
   running: {
+    unhealthy,
+    'check-failed': checkFailed,
     'stop-requested': stopLive,
     'signal-forwarded': (was, event) => [{ ...was, forwarded: [...was.forwarded, event.signal] }, []],
     exited: exitedByItself,
@@ -59,8 +75,9 @@ export const INSTANCE_TABLE: Table = {
     'app-told': appTold,
   },
   stopping: {
+    extended: stopExtended,
     restored: restoredStopping,
-    'app-told': appTold,
+    'app-told': appToldInStop,
     'start-requested': startAfterStop,
     'stop-requested': askedAgain,
     forced,
@@ -84,11 +101,16 @@ export function stepInstance(was: InstanceState, event: InstanceEvent, context: 
   return handler ? handler(was, event, context) : [was, []];
 }
 
+/** Only told. */
+function checkFailed(was: StateOf<'running'>, event: EventOf<'check-failed'>): Step {
+  const { reason, count, limit } = event;
+  const told: PhaseRecord = { phase: 'unhealthy', level: 'warn', pid: was.pid, reason, attempt: count, limit };
+  return [was, [{ do: 'record', record: told }]];
+}
+
 /** News of the app's own half of a stop: only told. */
 function appTold<S extends InstanceState>(was: S, event: EventOf<'app-told'>): Step {
-  const { appPhase, pending } = event;
-  const told: PhaseRecord = { phase: 'app-phase', appPhase, ...(pending === null ? {} : { pending }) };
-  return [was, [{ do: 'record', record: told }]];
+  return [was, [{ do: 'record', record: appPhaseRecord(event) }]];
 }
 
 function ignored(was: InstanceState, event: InstanceEvent & { run: number }): InstanceEffect {

@@ -5,6 +5,7 @@ import type { InstanceEvent } from './event.ts';
 import { beginRun, byPolicy, fail } from './next.ts';
 import type { PhaseRecord } from './record.ts';
 import { NO_RESTARTS } from './restart.ts';
+import type { ServiceSpec } from './service.ts';
 import { type Context, FRESH, type InState, type Life, lifeOf, type Step } from './state.ts';
 import { clearAfterExit, stopLive } from './stop.ts';
 
@@ -28,9 +29,9 @@ export function spawned(was: InState<'starting'>, event: Of<'spawned'>, context:
   const live = { ...was, pid: event.pid, reached: { ...was.reached, started: true } };
   if (was.stopAsked) return stopLive(live, { ...was.stopAsked, type: 'stop-requested' }, context, [told]);
   const { ready } = context.spec;
-  if (ready === null) return becomeReady(live, event.at, '', [told]);
+  if (ready === null) return becomeReady(live, event.at, '', context, [told]);
   return [
-    live,
+    { ...live, readyBy: event.at + ready.timeoutMs },
     [told, { do: 'check-ready', run: was.run }, { do: 'arm', run: was.run, timer: 'ready', ms: ready.timeoutMs }],
   ];
 }
@@ -57,9 +58,9 @@ export function refused(
   return byPolicy(was, { at: event.at, ranMs: 0, cause: event.reason, isFailure: true }, context, [release]);
 }
 
-export function gotReady(was: InState<'starting'>, event: Of<'ready'>): Step {
+export function gotReady(was: InState<'starting'>, event: Of<'ready'>, context: Context): Step {
   if (was.pid === null) return [was, []];
-  return becomeReady({ ...was, pid: was.pid }, event.at, event.by, [{ do: 'disarm', timer: 'ready' }]);
+  return becomeReady({ ...was, pid: was.pid }, event.at, event.by, context, [{ do: 'disarm', timer: 'ready' }]);
 }
 
 /** The readiness timeout: a failed start, stopped by the ladder, then as the restart policy says. */
@@ -67,13 +68,15 @@ export function notReady(was: InState<'starting'>, event: Of<'timed-out'>, conte
   if (event.timer !== 'ready' || was.pid === null) return [was, []];
   const { pid } = was;
   const ready = context.spec.ready;
-  const failure = `${NOT_READY}${formatDuration(ready?.timeoutMs ?? 0)}`;
+  const timeoutMs = ready?.timeoutMs ?? 0;
+  const waited = formatDuration(was.isExtended ? event.at - was.startedAt : timeoutMs);
+  const failure = `${NOT_READY}${waited}${was.checkSays === null ? '' : `: ${was.checkSays}`}`;
   const told = record({
     phase: 'ready-timeout',
     level: 'error',
     pid,
     elapsedMs: event.at - was.startedAt,
-    reason: ready?.check.kind ?? 'no check',
+    reason: `${ready?.check.kind ?? 'no check'}${was.checkSays === null ? '' : `: ${was.checkSays}`}`,
   });
   const asked = {
     type: 'stop-requested',
@@ -91,6 +94,18 @@ export function exitedByItself(was: InState<'starting' | 'running'>, event: Of<'
   return clearAfterExit({ ...was, pid: was.pid }, event, context);
 }
 
+/** Its liveness check has given up on it: a failure, stopped by the ladder, then as the restart policy says. */
+export function unhealthy(was: InState<'running'>, event: Of<'unhealthy'>, context: Context): Step {
+  const { at, reason } = event;
+  const asked = { type: 'stop-requested', at, reason, signal: null, budgetMs: null, next: 'stopped' } as const;
+  return stopLive(was, asked, context, [], reason);
+}
+
+/** Liveness is asked of what is ready, where it is wanted. */
+export function checkLive(spec: ServiceSpec, run: number): readonly InstanceEffect[] {
+  return spec.live === null ? [] : [{ do: 'check-live', run }];
+}
+
 export function backedOff(was: InState<'backoff'>, event: Of<'timed-out'>): Step {
   if (event.timer !== 'backoff') return [was, []];
   return beginRun({ ...lifeOf(was), restarts: was.restarts + 1 }, event.at);
@@ -104,6 +119,7 @@ function becomeReady(
   was: InState<'starting'> & { pid: number },
   at: number,
   by: string,
+  { spec }: Context,
   effects: readonly InstanceEffect[],
 ): Step {
   const { pid, startedAt, forwarded } = was;
@@ -116,7 +132,10 @@ function becomeReady(
     elapsedMs: at - startedAt,
     ...reason,
   });
-  return [{ ...lifeOf(was), reached, name: 'running', pid, startedAt, forwarded }, [...effects, told]];
+  return [
+    { ...lifeOf(was), reached, name: 'running', pid, startedAt, forwarded },
+    [...effects, told, ...checkLive(spec, was.run)],
+  ];
 }
 
 function record(record: PhaseRecord): InstanceEffect {

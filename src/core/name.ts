@@ -11,6 +11,17 @@ export function instanceName(service: string, index: number): InstanceName {
   return `${service}:${index}`;
 }
 
+/** One of the two places of an instance, as a key and the name of a file: `api:0`, and `api:0+` beside it. */
+export function slotName(slot: { readonly service: string; readonly index: number; readonly lane: 0 | 1 }): string {
+  return `${instanceName(slot.service, slot.index)}${slot.lane === 0 ? '' : '+'}`;
+}
+
+/** The place that has this name. */
+export function parseSlotName(name: string): { service: string; index: number; lane: 0 | 1 } {
+  const [service = '', index = ''] = name.split(':');
+  return { service, index: Number.parseInt(index, 10), lane: name.endsWith('+') ? 1 : 0 };
+}
+
 /** The known name that is at most a third of its letters away from `text`, or `null`. */
 export function nearest(text: string, known: Iterable<string>): string | null {
   let best: string | null = null;

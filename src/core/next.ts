@@ -49,19 +49,18 @@ export function byPolicy(was: Life, end: End, context: Context, effects: readonl
 /** A new run. */
 export function beginRun(life: Life, at: number): Step {
   const run = life.run + 1;
-  const { restarts, history, lastExit, reached } = life;
   return [
     {
+      ...lifeOf(life),
       name: 'starting',
       run,
-      restarts,
-      history,
-      lastExit,
-      reached,
       pid: null,
       startedAt: at,
       forwarded: [],
       stopAsked: null,
+      readyBy: null,
+      isExtended: false,
+      checkSays: null,
     },
     [{ do: 'spawn', run }],
   ];
@@ -69,13 +68,10 @@ export function beginRun(life: Life, at: number): Step {
 
 /** Failed for good, with the reason. */
 export function fail(was: Life, reason: string, exitStatus: number | null, effects: readonly InstanceEffect[]): Step {
-  const { run, restarts, history, lastExit, reached } = was;
+  const { lastExit } = was;
   const exit = lastExit === null ? {} : { exitCode: lastExit.code, exitSignal: lastExit.signal };
   const told = record({ phase: 'failed', level: 'error', reason, ...exit });
-  return [
-    { name: 'failed', run, restarts, history, lastExit, reached, reason, exitStatus, stuckPid: null },
-    [...effects, told],
-  ];
+  return [{ ...lifeOf(was), name: 'failed', reason, exitStatus, stuckPid: null }, [...effects, told]];
 }
 
 function record(record: PhaseRecord): InstanceEffect {

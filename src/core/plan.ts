@@ -20,6 +20,7 @@ const OF_THE_PROCESS: readonly (keyof ServiceSpec)[] = [
   'group',
   'umask',
   'nice',
+  'sockets',
 ];
 
 /** In the order of `wanted`; removals first. `isWhole`: services that are not wanted go. */
@@ -45,9 +46,18 @@ function changeOf(was: ServiceSpec | undefined, spec: ServiceSpec): PlannedChang
   const keys = differing.filter((key) => key !== 'instances');
   const scaled = differing.includes('instances') ? [`instances ${was.instances} → ${spec.instances}`] : [];
   const what = [...keys, ...scaled].join(', ');
-  if (keys.some((key) => OF_THE_PROCESS.includes(key))) return { service, action: 'replace', what };
+  if (keys.some((key) => OF_THE_PROCESS.includes(key)) || toldBy(was) !== toldBy(spec))
+    return { service, action: 'replace', what };
   if (keys.length > 0) return { service, action: 'update', what };
   return { service, action: scaled.length > 0 ? 'scale' : 'none', what };
+}
+
+/** By what of its environment and descriptors a process tells how it is. */
+function toldBy({ ready, live }: ServiceSpec): string {
+  const fd = ready?.check.kind === 'fd' ? ready.check.fd : null;
+  const isByNotify = ready?.check.kind === 'notify' || live?.check.kind === 'notify';
+  const watchdogMs = live?.check.kind === 'notify' ? live.intervalMs * live.failureThreshold : null;
+  return JSON.stringify([fd, isByNotify, watchdogMs]);
 }
 
 /** The keys of a spec whose values differ. */

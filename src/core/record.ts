@@ -11,6 +11,7 @@ type Phase =
   | 'adopted'
   | 'ready'
   | 'ready-timeout'
+  | 'unhealthy'
   | 'stop-requested'
   | 'draining'
   | 'pre-stop'
@@ -24,6 +25,10 @@ type Phase =
   | 'stuck'
   | 'logs-drained'
   | 'stopped'
+  | 'rolling-started'
+  | 'rolling-step'
+  | 'rolling-aborted'
+  | 'rolling-completed'
   | 'backoff'
   | 'failed'
   | 'notice'
@@ -62,8 +67,13 @@ export type PhaseRecord = {
   readonly wave?: number;
   readonly waves?: number;
   readonly instances?: readonly InstanceName[];
+  /** The how many-th instance of a rolling restart, of how many. */
+  readonly step?: number;
+  readonly steps?: number;
   readonly delayMs?: number;
   readonly attempt?: number;
+  /** Of how many. */
+  readonly limit?: number;
   readonly command?: string;
   readonly isComplete?: boolean;
   readonly appPhase?: string;
@@ -73,6 +83,18 @@ export type PhaseRecord = {
 /** The sentence of a record, without time and instance: `SIGTERM to 812, grace 10s`. */
 export function recordMessage(record: PhaseRecord): string {
   return SENTENCES[record.phase](record);
+}
+
+/** What an app said of its own shutdown. */
+export function appPhaseRecord({
+  appPhase,
+  pending,
+}: Pick<PhaseRecord, 'appPhase'> & { readonly pending: PhaseRecord['pending'] | null }): PhaseRecord {
+  return {
+    phase: 'app-phase',
+    ...(appPhase === undefined ? {} : { appPhase }),
+    ...(pending == null ? {} : { pending }),
+  };
 }
 
 /** How an exit is told: `exit 1`, `killed by SIGKILL`, `exit unknown`. */
@@ -91,13 +113,15 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   adopted: (r) => `goes on as ${r.pid} under this supervisor`,
   ready: (r) => `ready after ${ms(r.elapsedMs)}${r.reason ? ` (${r.reason})` : ''}`,
   'ready-timeout': (r) => `not ready within ${ms(r.elapsedMs)} (${r.reason})`,
+  unhealthy: (r) => `liveness check failed (${r.attempt} of ${r.limit}): ${r.reason}`,
   'stop-requested': (r) => `stop requested: ${r.reason}, grace ${ms(r.graceMs)}`,
   draining: (r) => `readiness off, still serving for ${ms(r.remainingMs)}`,
   'pre-stop': (r) => `pre-stop hook: ${oneLine(r.command ?? '')}`,
   'signal-sent': (r) => `${r.signal} to ${r.target === 'group' ? 'group ' : ''}${r.pid}, grace ${ms(r.graceMs)}`,
-  'app-phase': (r) => `${r.appPhase}${r.pending === undefined ? '' : `, pending ${JSON.stringify(r.pending)}`}`,
+  'app-phase': (r) => (r.appPhase === 'report' ? `report: ${reported(r.pending)}` : `${r.appPhase}${pending(r)}`),
   'grace-warning': (r) => `still there after ${ms(r.elapsedMs)}, SIGKILL in ${ms(r.remainingMs)}`,
-  'kill-sent': (r) => `SIGKILL to ${r.target === 'group' ? 'group ' : ''}${r.pid}: ${r.reason}`,
+  'kill-sent': (r) =>
+    `SIGKILL to ${r.target === 'group' ? 'group ' : ''}${r.pid}: ${r.reason}${r.appPhase === undefined ? '' : `; the app was at ${r.appPhase}${pending(r)}`}`,
   exited: (r) => `${describeExit({ code: r.exitCode ?? null, signal: r.exitSignal ?? null })} after ${ms(r.elapsedMs)}`,
   'survivors-signalled': (r) => `${r.signal} to ${survivors(r)}, ${ms(r.remainingMs)} left`,
   'survivors-killed': (r) => `SIGKILL to ${survivors(r)}`,
@@ -105,11 +129,36 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   'logs-drained': (r) => (r.isComplete === false ? `output still held open by ${r.reason}` : 'output read to its end'),
   stopped: (r) =>
     `stopped ${r.verdict === 'killed' ? 'with SIGKILL' : 'cleanly'}, ${percent(r.graceUsed)} of grace ${ms(r.graceMs)} used`,
+  'rolling-started': (r) => `rolling restart of ${(r.instances ?? []).join(', ')}: ${r.reason}`,
+  'rolling-step': (r) => `${r.step} of ${r.steps}: ${r.reason}`,
+  'rolling-aborted': (r) => `rolling restart given up: ${r.reason}`,
+  'rolling-completed': (r) => `rolling restart done in ${ms(r.elapsedMs)}`,
   backoff: (r) => `${r.reason}; restart ${r.attempt} ${r.delayMs === 0 ? 'at once' : `in ${ms(r.delayMs)}`}`,
   failed: (r) => `failed: ${r.reason}`,
   notice: (r) => `${r.reason}`,
   ignored: (r) => `${r.reason}`,
 };
+
+/** What an app still has to do; what there is none of is not told. */
+function pending({ pending: counts = {} }: PhaseRecord): string {
+  const some = Object.entries(counts).filter(
+    ([, value]) => value !== 0 && !(Array.isArray(value) && value.length === 0),
+  );
+  return some.length === 0 ? '' : `, pending ${some.map(([name, value]) => `${name} ${wordsOf(value)}`).join(', ')}`;
+}
+
+/** An app's own report; all of it is in the record. */
+function reported(report: PhaseRecord['pending'] = {}): string {
+  const { exitCode, durationMs, undone, ...others } = report;
+  if (typeof durationMs !== 'number') return wordsOf({ ...report });
+  const left = Array.isArray(undone) && undone.length > 0 ? `left undone: ${wordsOf(undone)}` : 'nothing left undone';
+  return `exit ${wordsOf(exitCode ?? 'unknown')} after ${ms(durationMs)}, ${left}${'errors' in others ? `, errors: ${wordsOf(others['errors'])}` : ''}`;
+}
+
+function wordsOf(value: unknown): string {
+  if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return value.join(', ');
+  return oneLine(typeof value === 'string' ? value : JSON.stringify(value));
+}
 
 /** A command line on one line, at most 100 characters. */
 function oneLine(text: string): string {

@@ -1,7 +1,8 @@
 /** What people ask of services: to start, stop, restart, change, scale, go; and how waiting for dependencies ends. */
 import type { Effect } from './effect.ts';
-import type { InstanceEvent, InstanceRef, SupervisorEvent } from './event.ts';
+import type { InstanceEvent, InstanceRef, Slot, SupervisorEvent } from './event.ts';
 import {
+  giveUpRolling,
   newService,
   type RootStep,
   type ServiceState,
@@ -37,7 +38,8 @@ export function startServices(was: SupervisorState, event: Of<'start'>): RootSte
 
 /** By hand: they stay down, whatever their restart policy and a new supervisor say. */
 export function stopInstances(was: SupervisorState, event: Of<'stop'>, random: number): RootStep {
-  let state = was;
+  const names = [...new Set(event.instances.map(({ service }) => service))];
+  let [state, effects] = giveUpRolling(was, names, event.reason);
   for (const { service: name, index } of event.instances) {
     const service = state.services[name];
     if (service === undefined) continue;
@@ -46,7 +48,8 @@ export function stopInstances(was: SupervisorState, event: Of<'stop'>, random: n
     const stoppedByHand = [...new Set([...service.stoppedByHand, index])];
     state = withService(state, { ...service, waiting, stoppedByHand });
   }
-  return stepEach(state, event.instances, asked(event, 'stopped'), random);
+  const [next, more] = stepEach(state, event.instances, asked(event, 'stopped'), random);
+  return [next, [...effects, ...more]];
 }
 
 /** What lives is stopped by its ladder and begins anew; what is down is started. */
@@ -74,17 +77,20 @@ export function restartInstances(was: SupervisorState, event: Of<'restart'>, ran
 /** A new service, or a new spec for one that is there: what it has too many is stopped, what runs may be replaced. */
 export function defineService(was: SupervisorState, event: Of<'define'>, random: number): RootStep {
   const { spec, reason, at } = event;
-  const service = was.services[spec.name];
-  if (service === undefined) return [withService(was, newService(spec)), []];
+  if (was.services[spec.name] === undefined) return [withService(was, newService(spec)), []];
+  const [begun, given] = giveUpRolling(was, [spec.name], reason);
+  const service = begun.services[spec.name];
+  if (service === undefined) return [begun, given];
   const refs = [...service.instances.keys()].map((index): InstanceRef => ({ service: spec.name, index }));
   const isKept = ({ index }: InstanceRef) => index < spec.instances;
   // Stops begin under the old spec: its signal and grace are what the running program knows of.
   let [state, effects] = stepEach(
-    was,
+    begun,
     refs.filter((of) => !isKept(of)),
     asked(event, 'stopped'),
     random,
   );
+  effects = [...given, ...effects, { do: 'commit-spec', service: spec.name }];
   if (event.replaces) {
     const live = refs.filter((of) => isKept(of) && isLive(service, of));
     const [next, more] = stepEach(state, live, asked(event, 'start'), random);
@@ -105,7 +111,7 @@ export function defineService(was: SupervisorState, event: Of<'define'>, random:
 
 /** Stopped by the ladder and then forgotten. */
 export function removeServices(was: SupervisorState, event: Of<'remove'>, random: number): RootStep {
-  let state = was;
+  let [state, effects] = giveUpRolling(was, event.services, event.reason);
   const refs: InstanceRef[] = [];
   for (const name of event.services) {
     const service = state.services[name];
@@ -113,18 +119,19 @@ export function removeServices(was: SupervisorState, event: Of<'remove'>, random
     refs.push(...[...service.instances.keys()].map((index) => ({ service: name, index })));
     state = withService(state, { ...service, waiting: null, isLeaving: true });
   }
-  return stepEach(state, refs, asked(event, 'stopped'), random);
+  const [next, more] = stepEach(state, refs, asked(event, 'stopped'), random);
+  return [next, [...effects, ...more]];
 }
 
 /** Instances beyond the count, and services that leave, are dropped once they are down; `null` when there is none. */
 export function dropGone(was: SupervisorState): RootStep | null {
   for (const service of Object.values(was.services)) {
-    const { spec, instances, isLeaving } = service;
+    const { spec, instances, isLeaving, spares } = service;
     const count = isLeaving ? 0 : spec.instances;
     const last = instances.at(-1);
-    if (instances.length > count && last !== undefined && isGone(last)) {
-      const index = instances.length - 1;
-      const forget: Effect = { do: 'forget', of: { service: spec.name, index } };
+    const index = instances.length - 1;
+    if (instances.length > count && last !== undefined && isGone(last) && spares[index] === undefined) {
+      const forget: Effect = { do: 'forget', of: { service: spec.name, index, lane: last.lane } };
       return [withService(was, { ...service, instances: instances.slice(0, -1) }), [forget]];
     }
     if (!isLeaving || instances.length > 0) continue;
@@ -134,8 +141,44 @@ export function dropGone(was: SupervisorState): RootStep | null {
   return null;
 }
 
+/** Spares that no rolling restart has a use for are stopped, and dropped once they are down; `null` when there is none. */
+export function clearSpares(was: SupervisorState, at: number, random: number): RootStep | null {
+  for (const service of Object.values(was.services)) {
+    for (const [key, spare] of Object.entries(service.spares)) {
+      const index = Number(key);
+      if (service.rolling?.underWay[index]?.how === 'beside') continue;
+      const of: Slot = { service: service.spec.name, index, lane: spare.lane };
+      if (isGone(spare)) return [withService(was, withoutSpare(service, index)), [{ do: 'forget', of }]];
+      if (isBeingStopped(spare)) continue;
+      // It has ended by itself, or has failed: nothing needs to be asked of it, it only must not be started again.
+      if (spare.name === 'stopping') {
+        const spares = { ...service.spares, [index]: { ...spare, next: 'stopped' as const } };
+        return [withService(was, { ...service, spares }), []];
+      }
+      const reason = 'it is not needed any more';
+      const moved = stepOne(was, of, asked({ at, reason }, 'stopped'), random);
+      if (moved[0] !== was) return moved;
+    }
+  }
+  return null;
+}
+
+/** The service without the spare of that index; one that was replaced leaves its last exit to its successor. */
+function withoutSpare(service: ServiceState, index: number): ServiceState {
+  const { [index]: spare, ...spares } = service.spares;
+  const serving = service.instances[index];
+  const isSuccessor = serving !== undefined && spare !== undefined && spare.run < serving.run;
+  if (!isSuccessor || serving.lastExit !== null) return { ...service, spares };
+  return { ...service, spares, instances: service.instances.with(index, { ...serving, lastExit: spare.lastExit }) };
+}
+
+function isBeingStopped(instance: InstanceState): boolean {
+  if (instance.name === 'starting') return instance.stopAsked?.next === 'stopped';
+  return (instance.name === 'stopping' && instance.next === 'stopped') || instance.name === 'failed';
+}
+
 /** Down, and nothing of it lives on: what could not be killed is not forgotten. */
-function isGone(instance: InstanceState): boolean {
+export function isGone(instance: InstanceState): boolean {
   return isDown(instance) && !(instance.name === 'failed' && instance.stuckPid !== null);
 }
 

@@ -1,6 +1,6 @@
 /** The state that one supervisor left → the state that the next one begins with, and what it has to start. */
 import type { InstanceRef } from './event.ts';
-import { stopWaves } from './graph.ts';
+import { startOrder } from './graph.ts';
 import type { ServiceState, SupervisorState } from './root-state.ts';
 import { FRESH, type InstanceState, isDown, lifeOf } from './state.ts';
 
@@ -18,8 +18,12 @@ export function restoreState(saved: SupervisorState, isSameBoot: boolean): Resto
   const entries = Object.entries(saved.services).map(([name, service]): [string, ServiceState] => [
     name,
     isSameBoot
-      ? { ...service, instances: wasShutDown ? service.instances.map(afterShutdown) : service.instances }
-      : { ...service, waiting: null, instances: service.instances.map(afterBoot) },
+      ? {
+          ...service,
+          instances: wasShutDown ? service.instances.map(afterShutdown) : service.instances,
+          rolling: wasShutDown ? null : service.rolling,
+        }
+      : { ...service, waiting: null, instances: service.instances.map(afterBoot), spares: {}, rolling: null },
   ]);
   const services = Object.fromEntries(entries);
   const state: SupervisorState = {
@@ -32,7 +36,7 @@ export function restoreState(saved: SupervisorState, isSameBoot: boolean): Resto
   };
   if (isSameBoot && !wasShutDown) return { state, toStart: [], toStop: [] };
   const dependencies = entries.map(([name, { spec }]): [string, string[]] => [name, Object.keys(spec.dependsOn)]);
-  const order = stopWaves(Object.fromEntries(dependencies)).toReversed().flat();
+  const order = startOrder(Object.fromEntries(dependencies));
   const each = (pick: (service: ServiceState) => readonly InstanceRef[]) =>
     order.flatMap((name) => (services[name] ? pick(services[name]) : []));
   return { state, toStart: each(wantedOf), toStop: each(unwantedOf).toReversed() };

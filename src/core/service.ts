@@ -20,14 +20,63 @@ export type Check =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'exec'; readonly argv: readonly [string, ...string[]] }
   | { readonly kind: 'log'; readonly pattern: string }
-  | { readonly kind: 'message' };
+  | { readonly kind: 'message' }
+  /** systemd's protocol: `READY=1` to NOTIFY_SOCKET; for liveness `WATCHDOG=1` in time. */
+  | { readonly kind: 'notify' }
+  /** A line on a descriptor of the process, as s6 has it. */
+  | { readonly kind: 'fd'; readonly fd: number };
+
+/** The checks that tell whether what was ready still lives. */
+export type LiveCheck = Extract<Check, { kind: 'http' | 'tcp' | 'exec' | 'notify' }>;
 
 export type ReadyPolicy = {
   readonly check: Check;
+  /** Before the first try. Default 0. */
+  readonly initialDelayMs: number;
   /** Between the end of one try and the begin of the next. Default 200 ms. */
   readonly intervalMs: number;
   /** For the whole of becoming ready. Default 30 s; reaching it is a failed start. */
   readonly timeoutMs: number;
+  /** So many good answers, one after the other. Default 1. */
+  readonly successThreshold: number;
+};
+
+/** Whether what has become ready still lives; asked only while it runs. */
+export type LivePolicy = {
+  readonly check: LiveCheck;
+  /** From being ready to the first try. Default 0. */
+  readonly initialDelayMs: number;
+  /** Between the begins of two tries. Default 10 s. With `notify`: `failureThreshold` of them is the watchdog's time. */
+  readonly intervalMs: number;
+  /** Of one try. Default 1 s. */
+  readonly timeoutMs: number;
+  /** So many bad answers, one after the other, and it is stopped by the ladder, as a failure. Default 3. */
+  readonly failureThreshold: number;
+};
+
+/** Where a socket listens. A `host` is an address, never a name. */
+export type SocketAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** A socket that is bound once and handed to every instance. */
+export type SocketSpec = {
+  readonly name: string;
+  readonly address: SocketAddress;
+  /** Connections that may wait. Default 511; the kernel's somaxconn is its ceiling. */
+  readonly backlog: number;
+  /** Of a Unix socket's file; `null`: as the umask says. */
+  readonly mode: number | null;
+};
+
+/** How a rolling restart goes about it. */
+export type RollingPolicy = {
+  /** Instances beside the wanted ones. Default 1; 0 replaces in place. */
+  readonly maxSurge: number;
+  /** Wanted instances that may be down by it. Default 0; with `maxSurge` 0 it is at least 1. */
+  readonly maxUnavailable: number;
+  /** How long a new instance stays ready before an old one goes. Default 1 s. */
+  readonly minReadyMs: number;
 };
 
 export type DependencyCondition = 'started' | 'ready' | 'completed';
@@ -91,6 +140,10 @@ export type ServiceSpec = {
   readonly instances: number;
   readonly dependsOn: Readonly<Record<string, DependencyCondition>>;
   readonly ready: ReadyPolicy | null;
+  readonly live: LivePolicy | null;
+  /** Descriptor 3 is the first one. */
+  readonly sockets: readonly SocketSpec[];
+  readonly rolling: RollingPolicy;
   readonly restart: RestartPolicy;
   readonly stop: StopPolicy;
   /** When it has failed for good, everything stops. Default false. */
@@ -109,7 +162,17 @@ export type ServiceSpec = {
 
 export const DEFAULT_READY_INTERVAL_MS = 200;
 export const DEFAULT_READY_TIMEOUT_MS = 30_000;
+export const DEFAULT_BACKLOG = 511;
 export const DEFAULT_PRE_STOP_TIMEOUT_MS = 5_000;
+
+export const DEFAULT_LIVE: Omit<LivePolicy, 'check'> = {
+  initialDelayMs: 0,
+  intervalMs: 10_000,
+  timeoutMs: 1_000,
+  failureThreshold: 3,
+};
+
+export const DEFAULT_ROLLING: RollingPolicy = { maxSurge: 1, maxUnavailable: 0, minReadyMs: 1_000 };
 
 export const DEFAULT_RESTART: RestartPolicy = {
   policy: 'always',

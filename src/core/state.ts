@@ -1,5 +1,6 @@
 /** The states of an instance: plain JSON, each with exactly its own data, so that they survive the supervisor. */
 import type { InstanceEffect } from './effect.ts';
+import type { Lane } from './event.ts';
 import type { RungName } from './ladder.ts';
 import type { Survivor } from './record.ts';
 import { NO_RESTARTS, type RestartHistory } from './restart.ts';
@@ -16,6 +17,7 @@ export type LastExit = {
 
 /** What every state keeps. */
 export type Life = {
+  readonly lane: Lane;
   /** Number of the current or last run, from 1; 0 before the first. */
   readonly run: number;
   readonly restarts: number;
@@ -53,6 +55,10 @@ export type Stopping = Life & {
   readonly signalledAt: number | null;
   /** When the grace period ends; `null` before the signal. */
   readonly deadline: number | null;
+  /** Beyond it the app gets no more time, however much it asks for; `null`: only the cap counts. */
+  readonly latest: number | null;
+  /** What the app said last of its own shutdown; `null`: nothing. */
+  readonly appSays: { readonly appPhase: string; readonly pending: Readonly<Record<string, unknown>> | null } | null;
   readonly exit: LastExit | null;
   readonly survivors: readonly Survivor[];
   readonly hasKilled: boolean;
@@ -83,6 +89,12 @@ export type InstanceState =
       readonly startedAt: number;
       readonly forwarded: readonly SignalName[];
       readonly stopAsked: StopRequest | null;
+      /** When it has to be ready; `null`: not spawned yet, or nothing tells. */
+      readonly readyBy: number | null;
+      /** The app has asked for more time, and got it. */
+      readonly isExtended: boolean;
+      /** What its readiness check said last; `null`: nothing. */
+      readonly checkSays: string | null;
     })
   | (Life & Live & { readonly name: 'running' })
   | Stopping;
@@ -102,6 +114,7 @@ export type Step = readonly [InstanceState, readonly InstanceEffect[]];
 /** An instance that was never started. */
 export const FRESH: InstanceState = {
   name: 'stopped',
+  lane: 0,
   run: 0,
   restarts: 0,
   history: NO_RESTARTS,
@@ -110,8 +123,8 @@ export const FRESH: InstanceState = {
 };
 
 /** What of a state is kept in the next. */
-export function lifeOf({ run, restarts, history, lastExit, reached }: Life): Life {
-  return { run, restarts, history, lastExit, reached };
+export function lifeOf({ lane, run, restarts, history, lastExit, reached }: Life): Life {
+  return { lane, run, restarts, history, lastExit, reached };
 }
 
 /** Whether nothing of it runs and nothing will without being asked. */

@@ -2,10 +2,10 @@
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent } from './event.ts';
 import { ceiling, fitStop, nextRung, type Rung, type Standing, stopLadder, WARN_AT } from './ladder.ts';
-import { settle } from './next.ts';
-import { describeExit, type PhaseRecord } from './record.ts';
+import { appPhaseRecord, describeExit, type PhaseRecord } from './record.ts';
 import type { SignalName } from './signal.ts';
 import { type Context, type InState, type LastExit, lifeOf, type Step, type Stopping } from './state.ts';
+import { giveUp, reachTop } from './stop-end.ts';
 
 type Of<E extends InstanceEvent['type']> = Extract<InstanceEvent, { type: E }>;
 type LiveState = InState<'running'> | (InState<'starting'> & { readonly pid: number });
@@ -127,13 +127,20 @@ export function warned(was: Stopping, event: Of<'timed-out'>, _context: Context)
     elapsedMs,
     remainingMs,
   });
-  return [was, [told]];
+  // What is left of the grace period is for the answer: it is told with the SIGKILL, if that comes.
+  return [was, [told, { do: 'ask-app', run: was.run }]];
+}
+
+/** What the app says of its own half: told, and kept for the case that it has to be killed. */
+export function appToldInStop(was: Stopping, event: Of<'app-told'>): Step {
+  const { appPhase, pending } = event;
+  return [{ ...was, appSays: { appPhase, pending } }, [record(appPhaseRecord(event))]];
 }
 
 /** The ceiling of a rung is reached. */
 export function rungTimedOut(was: Stopping, event: Of<'timed-out'>, context: Context): Step {
   if (event.timer !== 'rung') return [was, []];
-  if (was.rung === 'kill-sent') return giveUp(was, `process ${was.pid} did not die of SIGKILL`, context);
+  if (was.rung === 'kill-sent') return giveUp(was, `process ${was.pid} did not die of SIGKILL`);
   if (was.rung === 'survivors-killed') {
     const reason = `${was.survivors.map(({ pid }) => pid).join(', ')} did not die of SIGKILL`;
     return climb({ ...was, survivors: [] }, event.at, context, [record({ phase: 'stuck', level: 'error', reason })]);
@@ -163,6 +170,8 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     signal,
     signalledAt: event.at,
     deadline: event.at + stop.graceMs,
+    latest: null,
+    appSays: null,
     exit: lastExit(event, event.signal === null ? 'self' : 'outside'),
     survivors: [],
     hasKilled: false,
@@ -193,6 +202,8 @@ function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context
     signal: stop.signal ?? event.signal ?? 'SIGTERM',
     signalledAt: null,
     deadline: null,
+    latest: event.budgetMs === null ? null : event.at + event.budgetMs,
+    appSays: null,
     exit: null,
     survivors: [],
     hasKilled: false,
@@ -234,7 +245,16 @@ function enter(was: Stopping, rung: Rung, at: number, before: readonly InstanceE
       const target = stop.killMode === 'leader' ? 'leader' : 'group';
       const reason = was.isForced ? 'cut short by a second SIGINT' : 'grace period over';
       const elapsedMs = at - (was.signalledAt ?? was.askedAt);
-      const told = record({ phase: 'kill-sent', level: 'warn', ...base, signal: 'SIGKILL', target, reason, elapsedMs });
+      const told = record({
+        phase: 'kill-sent',
+        level: 'warn',
+        ...base,
+        signal: 'SIGKILL',
+        target,
+        reason,
+        elapsedMs,
+        ...pendingOf(was),
+      });
       return [{ ...was, hasKilled: true }, [...before, { do: 'signal', run, signal: 'SIGKILL', target }, told, arm]];
     }
     case 'find-survivors':
@@ -260,6 +280,13 @@ function enter(was: Stopping, rung: Rung, at: number, before: readonly InstanceE
     case 'drain-logs':
       return [was, [...before, { do: 'drain-logs', run }, arm]];
   }
+}
+
+/** What it still had to do, as far as the app has said. */
+function pendingOf({ appSays }: Stopping): Pick<PhaseRecord, 'appPhase' | 'pending'> {
+  if (appSays == null) return {};
+  const { appPhase, pending } = appSays;
+  return { appPhase, ...(pending === null ? {} : { pending }) };
 }
 
 function sendSignal(was: Stopping, at: number, before: readonly InstanceEffect[]): Step {
@@ -290,43 +317,6 @@ function sendSignal(was: Stopping, at: number, before: readonly InstanceEffect[]
   ];
 }
 
-function reachTop(was: Stopping, at: number, context: Context, before: readonly InstanceEffect[]): Step {
-  const release: InstanceEffect = { do: 'release', run: was.run };
-  if (!was.isAsked) return settle(was, at, context, [...before, release]);
-  const used = was.signalledAt === null ? 0 : at - was.signalledAt;
-  const graceUsed = was.stop.graceMs === 0 ? 1 : Math.min(1, used / was.stop.graceMs);
-  const told = record({
-    phase: 'stopped',
-    level: was.hasKilled ? 'warn' : 'info',
-    pid: was.pid,
-    verdict: was.hasKilled ? 'killed' : 'clean',
-    graceMs: was.stop.graceMs,
-    elapsedMs: at - was.askedAt,
-    graceUsed: Math.round(graceUsed * 1000) / 1000,
-    exitCode: was.exit?.code ?? null,
-    exitSignal: was.exit?.signal ?? null,
-  });
-  return settle(was, at, context, [...before, release, told]);
-}
-
-/** A process that SIGKILL does not end (state D): said, and left behind; nothing hangs on it. */
-function giveUp(was: Stopping, reason: string, _context: Context): Step {
-  const { run, restarts, history, lastExit, reached } = was;
-  const stuck = record({ phase: 'stuck', level: 'error', pid: was.pid, reason });
-  const told = record({
-    phase: 'stopped',
-    level: 'error',
-    pid: was.pid,
-    verdict: 'killed',
-    graceMs: was.stop.graceMs,
-    graceUsed: 1,
-  });
-  return [
-    { name: 'failed', run, restarts, history, lastExit, reached, reason, exitStatus: null, stuckPid: was.pid },
-    [stuck, told],
-  ];
-}
-
 /** A sooner deadline of a second request shortens what is left of the grace period. */
 function hurried(
   was: Stopping,
@@ -343,7 +333,10 @@ function hurried(
   const hasGrace = was.rung === 'signal-sent' || was.rung === 'survivors-signalled';
   const isSooner = cap !== null && was.deadline !== null && cap < was.deadline && hasGrace;
   if (!isSooner) return [was, before];
-  return [{ ...was, deadline: cap }, [...before, { do: 'arm', run: was.run, timer: 'rung', ms: cap - event.at }]];
+  return [
+    { ...was, deadline: cap, latest: cap },
+    [...before, { do: 'arm', run: was.run, timer: 'rung', ms: cap - event.at }],
+  ];
 }
 
 function standing(was: Stopping, at: number): Standing {
@@ -369,12 +362,10 @@ function leave(was: Stopping): readonly InstanceEffect[] {
 }
 
 function endChecks(was: LiveState): readonly InstanceEffect[] {
-  return was.name === 'starting'
-    ? [
-        { do: 'end-check', run: was.run },
-        { do: 'disarm', timer: 'ready' },
-      ]
-    : [];
+  return [
+    { do: 'end-check', run: was.run },
+    ...(was.name === 'starting' ? ([{ do: 'disarm', timer: 'ready' }] as const) : []),
+  ];
 }
 
 function lastExit(event: Of<'exited'>, bySignal: LastExit['by']): LastExit {

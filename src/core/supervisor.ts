@@ -1,7 +1,8 @@
 /** The root reducer: what each event means for services and their instances, and what follows from it. */
 import type { Effect } from './effect.ts';
-import type { InstanceRef, SupervisorEvent } from './event.ts';
+import type { InstanceEvent, InstanceRef, SupervisorEvent } from './event.ts';
 import {
+  clearSpares,
   defineService,
   dropGone,
   removeServices,
@@ -10,7 +11,17 @@ import {
   startWaiting,
   stopInstances,
 } from './request.ts';
-import { instancesOf, liveInstances, type RootStep, record, type SupervisorState, stepOne } from './root-state.ts';
+import { advanceRolling, beginRolling, settling } from './rolling.ts';
+import {
+  giveUpRolling,
+  instancesOf,
+  liveInstances,
+  type RootStep,
+  record,
+  type SupervisorState,
+  stateAt,
+  stepOne,
+} from './root-state.ts';
 import { isDown } from './state.ts';
 import { beginShutdown, complete, nextWave } from './waves.ts';
 
@@ -20,9 +31,14 @@ export function step(was: SupervisorState, event: SupervisorEvent, random: numbe
     case 'start':
       return settle(...startServices(was, event), event.at, random);
     case 'instance': {
-      const [state, effects] = stepOne(was, event.of, event.event, random);
-      const hasMoved = nameOf(was, event.of) !== nameOf(state, event.of) || event.event.type === 'spawned';
-      return hasMoved ? settle(state, effects, event.event.at, random) : [state, effects];
+      const [stepped, effects] = stepOne(was, event.of, event.event, random);
+      const [state, more] = settling(stepped, event.of, event.event);
+      const all = more.length === 0 ? effects : [...effects, ...more];
+      const hasMoved =
+        state !== stepped ||
+        nameOf(was, event.of) !== nameOf(state, event.of) ||
+        NEWS_OF_PROCESSES.includes(event.event.type);
+      return hasMoved ? settle(state, all, event.event.at, random) : [state, all];
     }
     case 'stop':
       return settle(...stopInstances(was, event, random), event.at, random);
@@ -30,6 +46,10 @@ export function step(was: SupervisorState, event: SupervisorEvent, random: numbe
       return settle(...restartInstances(was, event, random), event.at, random);
     case 'define':
       return settle(...defineService(was, event, random), event.at, random);
+    case 'roll':
+      return settle(...beginRolling(was, event), event.at, random);
+    case 'abort-roll':
+      return settle(...giveUpRolling(was, event.services, event.reason), event.at, random);
     case 'configure':
       return [{ ...was, shutdownTimeoutMs: event.shutdownTimeoutMs }, []];
     case 'remove':
@@ -40,6 +60,9 @@ export function step(was: SupervisorState, event: SupervisorEvent, random: numbe
       return force(was, event, random);
   }
 }
+
+/** After them something may follow even where the state has kept its name. */
+const NEWS_OF_PROCESSES: readonly InstanceEvent['type'][] = ['spawned', 'exited'];
 
 /** What follows from a change: waiting services start, a critical failure stops all, the next wave begins, the end is told. */
 function settle(was: SupervisorState, before: readonly Effect[], at: number, random: number): RootStep {
@@ -56,7 +79,7 @@ function settle(was: SupervisorState, before: readonly Effect[], at: number, ran
 
 function settleOnce(was: SupervisorState, at: number, random: number): RootStep | null {
   if (was.hasEnded) return null;
-  const dropped = dropGone(was);
+  const dropped = dropGone(was) ?? clearSpares(was, at, random);
   if (dropped) return dropped;
   if (was.shutdown) {
     const { waves, wave } = was.shutdown;
@@ -71,12 +94,16 @@ function settleOnce(was: SupervisorState, at: number, random: number): RootStep 
     return beginShutdown(was, { at, reason, signal: null }, random);
   }
   for (const service of Object.values(was.services)) {
+    const rolled = advanceRolling(was, service, at, random);
+    if (rolled) return rolled;
     if (service.waiting === null) continue;
     const moved = startWaiting(was, service, at, random);
     if (moved) return moved;
   }
   if (was.isLasting) return null;
-  const isOver = Object.values(was.services).every(({ waiting, instances }) => !waiting && instances.every(isDown));
+  const isOver =
+    Object.values(was.services).every(({ waiting }) => !waiting) &&
+    instancesOf(was).every(({ state }) => isDown(state));
   return isOver ? [{ ...was, hasEnded: true }, [{ do: 'end' }]] : null;
 }
 
@@ -93,5 +120,5 @@ function force(was: SupervisorState, event: Extract<SupervisorEvent, { type: 'fo
 }
 
 function nameOf(state: SupervisorState, of: InstanceRef): string | undefined {
-  return state.services[of.service]?.instances[of.index]?.name;
+  return stateAt(state, of)?.name;
 }

@@ -4,10 +4,17 @@ import type { Effect } from './effect.ts';
 import type { InstanceEvent, InstanceRef } from './event.ts';
 import { stopWaves } from './graph.ts';
 import { type InstanceName, instanceName } from './name.ts';
-import { liveInstances, type RootStep, record, type Shutdown, type SupervisorState, stepOne } from './root-state.ts';
+import {
+  giveUpRolling,
+  liveInstances,
+  type RootStep,
+  record,
+  type Shutdown,
+  type SupervisorState,
+  stepOne,
+} from './root-state.ts';
 import { waveBudget } from './shutdown.ts';
 import type { SignalName } from './signal.ts';
-import { isDown } from './state.ts';
 
 /** Waves are planned and the first one begins. */
 export function beginShutdown(
@@ -21,11 +28,17 @@ export function beginShutdown(
   random: number,
 ): RootStep {
   if (was.shutdown || was.hasEnded) return [was, []];
+  // A shutdown takes the place of every rolling restart.
+  const [given, givenUp] = giveUpRolling(was, Object.keys(was.services), event.reason);
+  if (givenUp.length > 0) {
+    const [state, effects] = beginShutdown(given, event, random);
+    return [state, [...givenUp, ...effects]];
+  }
   const dependencies = Object.fromEntries(
     Object.entries(was.services).map(([name, { spec }]) => [name, Object.keys(spec.dependsOn)]),
   );
   const waves = stopWaves(dependencies)
-    .map((names) => names.filter((name) => was.services[name]?.instances.some((instance) => !isDown(instance))))
+    .map((names) => names.filter((name) => liveInstances(was, [name]).length > 0))
     .filter((names) => names.length > 0);
   const { at, reason, signal } = event;
   const pathMs = waves.reduce((sum, names) => sum + waveNeed(was, names), 0);
@@ -61,7 +74,12 @@ export function nextWave(was: SupervisorState, before: readonly Effect[], at: nu
   const budgetMs = shutdown.deadline === null ? null : waveBudget(needs, shutdown.deadline - at);
   const effects: Effect[] = [
     ...before,
-    record({ phase: 'wave-started', wave: wave + 1, waves: shutdown.waves.length, instances: live.map(nameOfRef) }),
+    record({
+      phase: 'wave-started',
+      wave: wave + 1,
+      waves: shutdown.waves.length,
+      instances: [...new Set(live.map(nameOfRef))],
+    }),
   ];
   for (const of of live) {
     const { reason, signal, isForced } = shutdown;

@@ -1,5 +1,4 @@
 /** The output of one instance: two FIFOs that are its stdout and stderr, read into its log file as they fill. */
-import { execFileSync } from 'node:child_process';
 import {
   chownSync,
   closeSync,
@@ -13,12 +12,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { LogPolicy } from '../core/service.ts';
+import { makeFifos } from '../host/fifo.ts';
 import type { OutputChannel, StreamName } from '../host/host.ts';
 import { nativeNow } from '../host/native.ts';
 import { type Readable, whenReadable } from '../host/readable.ts';
 import { LineFormatter } from '../logs/format.ts';
-import { LogFile } from '../logs/log-file.ts';
 import { readLines } from '../logs/reader.ts';
+import type { InstanceLog } from './instance-log.ts';
 import { CHUNK_BYTES, type Spool } from './spool.ts';
 
 /** All streams share it: what is read is written before anything else happens. */
@@ -31,12 +31,11 @@ const CHUNKS_A_TURN = 16;
 const STREAMS = ['stdout', 'stderr'] as const;
 
 export type CaptureOptions = {
-  /** `api:0`. */
-  readonly instance: string;
+  /** `api:0`, or `api:0+` for the other place of it. */
+  readonly place: string;
   /** Where the FIFOs are. */
   readonly folder: string;
-  readonly logFile: string;
-  readonly policy: LogPolicy;
+  readonly log: InstanceLog;
   /** Keeps what is on its way, so that no kill loses it; `null`: there is none. */
   readonly spool: Spool | null;
   now(): number;
@@ -51,13 +50,11 @@ export class Capture implements OutputChannel {
   readonly files: readonly string[];
   readonly #options: CaptureOptions;
   readonly #paths: Readonly<Record<StreamName, string>>;
-  #file: LogFile;
-  #policy: LogPolicy;
+  #format: LogPolicy['format'];
   #formatters: Readonly<Record<StreamName, LineFormatter>>;
   readonly #streams: { stdout: Stream | null; stderr: Stream | null } = { stdout: null, stderr: null };
   #owner: { readonly uid: number; readonly gid: number } | null = null;
   #listener: ((stream: StreamName, chunk: Buffer) => void) | null = null;
-  readonly #followers = new Set<() => void>();
   #whenDrained: (() => void)[] = [];
   #isFailing = false;
   /** Descriptors of the files of begun lines, opened when one is needed. */
@@ -65,36 +62,20 @@ export class Capture implements OutputChannel {
 
   constructor(options: CaptureOptions) {
     this.#options = options;
-    const { folder, instance } = options;
-    this.#paths = { stdout: join(folder, `${instance}.stdout`), stderr: join(folder, `${instance}.stderr`) };
+    const { folder, place, log } = options;
+    this.#paths = { stdout: join(folder, `${place}.stdout`), stderr: join(folder, `${place}.stderr`) };
     this.files = Object.values(this.#paths);
-    this.#policy = options.policy;
-    this.#formatters = formatters(options.policy);
+    this.#format = log.policy.format;
+    this.#formatters = formatters(this.#format);
     for (const name of STREAMS) this.#formatters[name].restore(readRest(this.#paths[name]));
-    this.#file = this.#newFile();
-  }
-
-  get policy(): LogPolicy {
-    return this.#policy;
-  }
-
-  /** The one that is written. */
-  get logFile(): string {
-    return this.#options.logFile;
-  }
-
-  /** All there are, oldest first. */
-  get logFiles(): readonly string[] {
-    return this.#file.files();
   }
 
   /** From now on; the format too, for what is written next. */
   setPolicy(policy: LogPolicy): void {
-    if (JSON.stringify(policy) === JSON.stringify(this.#policy)) return;
-    if (policy.format !== this.#policy.format) this.#formatters = formatters(policy);
-    this.#policy = policy;
-    this.#file.close();
-    this.#file = this.#newFile();
+    this.#options.log.setPolicy(policy);
+    if (policy.format === this.#format) return;
+    this.#format = policy.format;
+    this.#formatters = formatters(policy.format);
   }
 
   /** Who the instance runs as: it may want to open /dev/stdout anew. */
@@ -103,7 +84,7 @@ export class Capture implements OutputChannel {
   }
 
   open(): ReturnType<OutputChannel['open']> {
-    makeFifos(this.files);
+    makeStreams(this.files);
     if (this.#owner !== null) for (const file of this.files) chownSync(file, this.#owner.uid, this.#owner.gid);
     // Read-write: the child has a reader in itself, so it never gets SIGPIPE, nor EOF while no daemon lives.
     const stdout = openSync(this.#paths.stdout, constants.O_RDWR);
@@ -137,7 +118,7 @@ export class Capture implements OutputChannel {
 
   /** Of a format without times it can't be told. */
   async recall(sinceMs: number, listener: (stream: StreamName, chunk: Buffer) => void): Promise<void> {
-    for await (const { at, stream, line } of readLines(this.logFiles, this.#policy.format, { sinceMs })) {
+    for await (const { at, stream, line } of readLines(this.#options.log.files, this.#format, { sinceMs })) {
       if (at !== null && stream !== null) listener(stream, Buffer.from(`${line}\n`));
     }
   }
@@ -147,21 +128,9 @@ export class Capture implements OutputChannel {
     return new Promise((resolve) => this.#whenDrained.push(resolve));
   }
 
-  /** Called whenever the log file has grown; the result ends it. */
-  follow(callback: () => void): () => void {
-    this.#followers.add(callback);
-    return () => this.#followers.delete(callback);
-  }
-
-  /** Opens the log file anew, after somebody has moved it. */
-  reopen(): void {
-    this.#file.reopen();
-  }
-
   /** Reads no more. `isGone`: the instance is no more, its FIFOs go too; the logs stay. */
   close(isGone: boolean): void {
     for (const name of STREAMS) this.#end(name);
-    this.#file.close();
     for (const name of STREAMS) {
       const fd = this.#rests[name];
       if (fd !== null) closeSync(fd);
@@ -171,14 +140,10 @@ export class Capture implements OutputChannel {
     for (const file of this.files) for (const each of [file, `${file}.rest`]) rmSync(each, { force: true });
   }
 
-  #newFile(): LogFile {
-    const { logFile: path, now } = this.#options;
-    return new LogFile({ path, policy: this.#policy, now });
-  }
-
   /** Writes the chunk that the daemon before had read, from the place where it began. */
   recover({ stream, at, file, rest, chunk }: NonNullable<ReturnType<Spool['leftover']>>): void {
-    if (this.#file.position().ino === file.ino) this.#file.truncateTo(file.size);
+    const { file: written } = this.#options.log;
+    if (written.position().ino === file.ino) written.truncateTo(file.size);
     this.#formatters[stream].restore(rest);
     this.#write(this.#formatters[stream].push(chunk, at));
     this.#keepRest(stream, rest.length > 0);
@@ -209,11 +174,11 @@ export class Capture implements OutputChannel {
 
   /** The next chunk; empty at the end, `null` when there is nothing now. */
   #read(fd: number, stream: StreamName, at: number): Buffer | null {
-    const { spool, instance } = this.#options;
-    this.#file.rotateIfDue();
+    const { spool, place, log } = this.#options;
+    log.file.rotateIfDue();
     if (spool !== null) {
       const rest = this.#formatters[stream].rest;
-      const chunk = spool.read(fd, { instance, stream, at, file: this.#file.position(), rest });
+      const chunk = spool.read(fd, { place, stream, at, file: log.file.position(), rest });
       if (chunk !== null) return chunk;
     }
     const length = readSome(fd);
@@ -236,22 +201,21 @@ export class Capture implements OutputChannel {
 
   #write(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    this.#file.write(bytes);
+    this.#options.log.write(bytes);
     this.#tellDrops();
-    for (const callback of this.#followers) callback();
   }
 
   #tellDrops(): void {
-    const { isFailing } = this.#file;
-    const { instance, notice } = this.#options;
+    const { place, notice, log } = this.#options;
+    const { isFailing } = log.file;
     if (isFailing !== null) {
       if (!this.#isFailing)
-        notice(`the log of ${instance} can't be written (${isFailing}): its output is dropped`, 'error');
+        notice(`the log of ${place} can't be written (${isFailing}): its output is dropped`, 'error');
       this.#isFailing = true;
     } else if (this.#isFailing) {
       this.#isFailing = false;
-      const dropped = this.#file.takeDropped();
-      notice(`the log of ${instance} is written again; ${dropped?.bytes ?? 0} bytes were dropped`, 'warn');
+      const dropped = log.file.takeDropped();
+      notice(`the log of ${place} is written again; ${dropped?.bytes ?? 0} bytes were dropped`, 'warn');
     }
   }
 
@@ -264,15 +228,12 @@ export class Capture implements OutputChannel {
   }
 }
 
-/** Creates those that are missing; without koffi by one call of mkfifo(1), for Node has none of its own. */
-export function makeFifos(files: readonly string[]): void {
-  const native = nativeNow();
-  const missing = files.filter((file) => !existsSync(file));
-  const left = native === null ? missing : missing.filter((file) => !native.makeFifo(file));
-  if (left.length > 0) execFileSync('mkfifo', ['-m', '600', ...left], { stdio: ['ignore', 'ignore', 'pipe'] });
+/** Creates those that are missing. */
+export function makeStreams(files: readonly string[]): void {
+  makeFifos(files.filter((file) => !existsSync(file)));
 }
 
-function formatters({ format }: LogPolicy): Readonly<Record<StreamName, LineFormatter>> {
+function formatters(format: LogPolicy['format']): Readonly<Record<StreamName, LineFormatter>> {
   return { stdout: new LineFormatter(format, 'stdout'), stderr: new LineFormatter(format, 'stderr') };
 }
 

@@ -1,29 +1,27 @@
 /** The daemon wired: a home, a supervisor that lasts, its logs, its memory on disk, and what commands may ask of it. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Home } from '../api/home.ts';
 import type { InstanceView, Told } from '../api/types.ts';
-import type { InstanceRef } from '../core/event.ts';
-import { type InstanceName, instanceName } from '../core/name.ts';
+import type { InstanceRef, Slot } from '../core/event.ts';
+import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import { type Restored, restoreState } from '../core/restore.ts';
-import { initialState, instancesOf } from '../core/root-state.ts';
-import { DEFAULT_LOGS, type ServiceSpec } from '../core/service.ts';
+import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.ts';
+import { DEFAULT_LOGS } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { instanceEnvironment } from '../host/environment.ts';
-import type { Streams } from '../host/host.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
-import { type Foundling, findByLink } from '../host/processes.ts';
-import { findGroup, findUser } from '../host/user.ts';
+import { type Foundling, findByLink, readStat } from '../host/processes.ts';
 import { LogFile } from '../logs/log-file.ts';
 import { lastLines } from '../logs/reader.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { Capture, makeFifos } from './capture.ts';
 import { Environments } from './environments.ts';
+import type { InstanceLog } from './instance-log.ts';
+import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
@@ -49,13 +47,15 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #store: Store;
   readonly #environments: Environments;
-  readonly #captures = new Map<string, Capture>();
+  readonly #logs: InstanceLogs;
+  readonly #host: LocalHost;
   readonly #eventsFile: LogFile;
   readonly #journal: Journal;
   readonly #link: LinkServer;
   readonly #spool: Spool | null;
   readonly #changeListeners = new Set<() => void>();
   readonly #recordListeners = new Set<(record: Told) => void>();
+  readonly #saved: { readonly saved: Saved | null; readonly restored: Restored | null; readonly isAsking: boolean };
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   #file: string | null;
   #saveTimer: NodeJS.Timeout | null = null;
@@ -70,22 +70,33 @@ export class Daemon {
       hear: (token, message) => daemon?.supervisor.hear(token, message),
     });
     const spool = await Spool.open(options.home.spool);
-    daemon = new Daemon(options, link, spool);
+    const host = new LocalHost((text) => daemon?.notice(text, 'warn'));
+    await host.prepare();
+    daemon = new Daemon(options, { link, spool, host });
+    daemon.#takeUp();
     return daemon;
   }
 
-  private constructor(options: DaemonOptions, link: LinkServer, spool: Spool | null) {
+  private constructor(options: DaemonOptions, { link, spool, host }: Parts) {
     const { home } = options;
     this.home = home;
     this.#options = options;
     this.#link = link;
     this.#spool = spool;
+    this.#host = host;
     this.#eventsFile = new LogFile({
       path: home.events,
       policy: { ...DEFAULT_LOGS, format: 'raw' },
       now: () => systemClock.now(),
     });
     this.#journal = this.#openJournal();
+    this.#logs = new InstanceLogs({
+      home,
+      spool,
+      policyOf: (service) => this.supervisor.state.services[service]?.spec.logs ?? DEFAULT_LOGS,
+      now: () => systemClock.now(),
+      notice: (reason, level, of) => this.notice(reason, level, of),
+    });
     this.#store = new Store(home.state);
     const { saved, problems } = this.#store.read();
     for (const problem of problems) this.notice(problem, 'error');
@@ -98,18 +109,19 @@ export class Daemon {
     const restored = saved && restoreState(saved.state, saved.bootId === this.#bootId);
     this.supervisor = new Supervisor({
       state: restored?.state ?? initialState({ services: [], shutdownTimeoutMs: null }, true),
-      host: new LocalHost(),
+      host,
       clock: systemClock,
       journal: this.#journal,
       random: Math.random,
-      environmentOf: (service) => this.#environments.of(service),
-      streamsOf: (of, spec) => this.#streamsOf(of, spec),
+      environmentOf: (service, isNext) => this.#environments.of(service, isNext),
+      streamsOf: (of, spec) => this.#logs.streamsOf(of, spec),
       link,
       save: () => this.#save(),
       onChange: () => {
         for (const listener of this.#changeListeners) listener();
       },
       onForget: (of) => this.#forget(of),
+      onSpec: (service, isCommitted) => this.#environments.settle(service, isCommitted),
     });
     this.operations = new Operations({
       state: () => this.supervisor.state,
@@ -119,15 +131,33 @@ export class Daemon {
       onChange: (callback) => listen(this.#changeListeners, callback),
       onRecord: (callback) => this.onRecord(callback),
       prepare: (refs) => this.#prepare(refs),
+      flush: () => this.supervisor.flush(),
+      setEnvironment: (service, environment) => this.#environments.set(service, environment),
+      stageEnvironment: (service, environment) => this.#environments.stage(service, environment),
       lastErrors: (of, since, count) => this.#lastErrors(of, since, count),
     });
+    this.#saved = { saved, restored, isAsking: problems.length > 0 };
+  }
+
+  /** What the daemon before left running. */
+  #takeUp(): void {
+    const { saved, restored, isAsking } = this.#saved;
     this.#recoverLogs();
-    // A copy may be older than what runs: then the processes themselves are asked.
-    const foundlings = problems.length > 0 ? findByLink(link.path) : [];
+    // What is known may be older than what runs (a copy; a disk that was full): then the processes themselves are asked.
+    const isSameBoot = saved?.bootId === this.#bootId;
+    const known = Object.values(saved?.runs ?? {});
+    const isLost = isSameBoot && known.some(({ pid }) => pid !== null && readStat(pid) === null);
+    const tokens = new Set(known.map(({ token }) => token));
+    const foundlings = (isAsking || isLost ? findByLink(this.#link.path) : []).filter(
+      ({ token }) => !tokens.has(token),
+    );
     this.#tellUnknown(foundlings);
     if (saved === null || restored === null) return;
+    // What the machine took with it has no end of its own that would settle what was staged.
+    for (const [service, { rolling }] of Object.entries(restored.state.services))
+      if (rolling === null) this.#environments.settle(service, false);
     const asked = Object.fromEntries(
-      foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null }]),
+      foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null, sockets: {} }]),
     );
     this.#restore({ ...saved.runs, ...asked }, restored);
   }
@@ -141,7 +171,8 @@ export class Daemon {
   async views(withUsage: boolean): Promise<readonly InstanceView[]> {
     const usage = withUsage ? await this.#usage() : new Map();
     const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
-    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, usage });
+    const statusOf = (of: InstanceRef) => this.supervisor.statusOf(of);
+    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, usage });
   }
 
   /** `api`, `api:1` or `all` → the instances meant. @throws {GsupError} 4 for an unknown name. */
@@ -179,30 +210,15 @@ export class Daemon {
     return this.#file;
   }
 
-  /** What reads the output of an instance; made when it is asked for. */
-  captureOf(of: InstanceRef): Capture {
-    const instance = instanceName(of.service, of.index);
-    const known = this.#captures.get(instance);
-    const policy = this.supervisor.state.services[of.service]?.spec.logs ?? DEFAULT_LOGS;
-    if (known !== undefined) return known;
-    const capture = new Capture({
-      instance,
-      folder: this.home.streams,
-      logFile: join(this.home.logs, `${instance}.log`),
-      policy,
-      spool: this.#spool,
-      now: () => systemClock.now(),
-      notice: (reason, level) => this.notice(reason, level, of),
-    });
-    this.#captures.set(instance, capture);
-    return capture;
+  /** Where the output of an instance is. */
+  logOf(of: InstanceRef): InstanceLog {
+    return this.#logs.logOf(of);
   }
 
   /** Opens every log file anew; how many there are. */
   reopenLogs(): number {
-    for (const capture of this.#captures.values()) capture.reopen();
     this.#eventsFile.reopen();
-    return this.#captures.size + 1;
+    return this.#logs.reopen() + 1;
   }
 
   /** All files of the journal, oldest first. */
@@ -224,12 +240,13 @@ export class Daemon {
 
   /** Writes everything down and lets go: what runs, runs on for the next daemon. */
   async close(): Promise<void> {
-    for (const capture of this.#captures.values()) capture.close(false);
+    this.#logs.close();
     this.supervisor.save();
     this.#isGone = true;
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
     this.#store.flush();
     this.#link.close();
+    this.#host.close(this.supervisor.state.hasEnded);
     if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
     await this.#journal.close();
     this.#eventsFile.close();
@@ -244,10 +261,9 @@ export class Daemon {
   /** What the daemon before had read, and perhaps not written. */
   #recoverLogs(): void {
     const leftover = this.#spool?.leftover() ?? null;
-    const [service = '', index = ''] = leftover?.instance.split(':') ?? [];
-    const of = { service, index: Number(index) };
-    if (leftover !== null && this.supervisor.state.services[service] !== undefined)
-      this.captureOf(of).recover(leftover);
+    const of = parseSlotName(leftover?.place ?? '');
+    if (leftover !== null && this.supervisor.state.services[of.service] !== undefined)
+      this.#logs.captureOf(of).recover(leftover);
     this.#spool?.done();
   }
 
@@ -300,26 +316,22 @@ export class Daemon {
     return { ...record, command: maskedCommand(command, secrets) };
   }
 
-  #streamsOf(of: InstanceRef, spec: ServiceSpec): Streams {
-    const capture = this.captureOf(of);
-    capture.setPolicy(spec.logs);
-    capture.setOwner(ownerOf(spec));
-    return { stdin: 'ignore', output: capture, isInTerminal: false, onChunk: () => true };
-  }
-
   #prepare(refs: readonly InstanceRef[]): void {
     try {
-      makeFifos(refs.flatMap((of) => this.captureOf(of).files));
+      this.#logs.prepare(refs.map((of) => this.#slotOf(of)));
     } catch (error) {
       // Each spawn tries again and tells its own failure.
       this.notice(`cannot make the streams of services: ${(error as Error).message}`, 'error');
     }
   }
 
-  #forget(of: InstanceRef): void {
-    const instance = instanceName(of.service, of.index);
-    this.captureOf(of).close(true);
-    this.#captures.delete(instance);
+  #slotOf(of: InstanceRef): Slot {
+    return { ...of, lane: of.lane ?? stateAt(this.supervisor.state, of)?.lane ?? 0 };
+  }
+
+  #forget(of: Slot): void {
+    const isLast = slotsOf(this.supervisor.state, of.service).every(({ of: { index } }) => index !== of.index);
+    this.#logs.forget(of, isLast);
     if (this.supervisor.state.services[of.service] === undefined) this.#environments.forget(of.service);
   }
 
@@ -329,8 +341,8 @@ export class Daemon {
   }
 
   async #lastErrors(of: InstanceRef, since: number, count: number): Promise<readonly string[]> {
-    const capture = this.captureOf(of);
-    const lines = await lastLines(capture.logFiles, capture.policy.format, count, ({ at, stream }) => {
+    const log = this.#logs.logOf(of);
+    const lines = await lastLines(log.files, log.policy.format, count, ({ at, stream }) => {
       return stream !== 'stdout' && (at === null || at >= since - 1);
     });
     return lines.map(({ line }) => line);
@@ -360,16 +372,7 @@ export class Daemon {
   }
 }
 
-function ownerOf({ user, group }: ServiceSpec): { uid: number; gid: number } | null {
-  if (user === null || process.getuid?.() !== 0) return null;
-  try {
-    const { uid, gid } = findUser(user);
-    return { uid, gid: group === null ? (gid ?? 0) : findGroup(group) };
-  } catch {
-    // The spawn will say so.
-    return null;
-  }
-}
+type Parts = { readonly link: LinkServer; readonly spool: Spool | null; readonly host: LocalHost };
 
 function listen<T>(listeners: Set<T>, callback: T): () => void {
   listeners.add(callback);

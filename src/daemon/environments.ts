@@ -26,24 +26,43 @@ export class Environments {
 
   /** Keeps it for a service. @throws {GsupError} when the disk refuses. */
   set(service: string, environment: Environment): void {
+    this.#keep(service, service, environment);
+  }
+
+  /** Keeps it for the spec that a rolling restart brings to a service, until `settle`. */
+  stage(service: string, environment: Environment): void {
+    this.#keep(nextOf(service), service, environment);
+  }
+
+  /** The rolling restart is over: what it brought counts from now on, or never did. */
+  settle(service: string, isCommitted: boolean): void {
+    const next = this.#ofService.get(nextOf(service));
+    if (next === undefined) return;
+    if (isCommitted) this.#ofService.set(service, next);
+    this.#ofService.delete(nextOf(service));
+    this.#removeUnused();
+  }
+
+  #keep(key: string, service: string, environment: Environment): void {
     const sorted = Object.fromEntries(Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1)));
     const text = JSON.stringify(sorted);
     const name = createHash('sha256').update(text).digest('hex').slice(0, 32);
     const file = join(this.#folder, `${name}.json`);
     if (!existsSync(file)) keep(service, file, text);
     this.#cache.set(name, sorted);
-    this.#ofService.set(service, name);
+    this.#ofService.set(key, name);
   }
 
   /** Its file goes too, when no other service has the same. */
   forget(service: string): void {
     this.#ofService.delete(service);
+    this.#ofService.delete(nextOf(service));
     this.#removeUnused();
   }
 
-  /** What a service inherits; empty when its file is lost. */
-  of(service: string): Environment {
-    const name = this.#ofService.get(service);
+  /** What a service inherits; empty when its file is lost. `isNext`: under the spec that a rolling restart brings. */
+  of(service: string, isNext = false): Environment {
+    const name = (isNext ? this.#ofService.get(nextOf(service)) : undefined) ?? this.#ofService.get(service);
     if (name === undefined) return {};
     const known = this.#cache.get(name);
     if (known !== undefined) return known;
@@ -63,6 +82,11 @@ export class Environments {
       if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
     }
   }
+}
+
+/** No name of a service: it has a space. */
+function nextOf(service: string): string {
+  return `${service} next`;
 }
 
 function keep(service: string, file: string, text: string): void {

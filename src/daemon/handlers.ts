@@ -14,7 +14,7 @@ import { loadNative } from '../host/native.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
-import { refused } from './operations.ts';
+import { refused, type Specs } from './operations.ts';
 import { masked, maskedSpec, maskedValue } from './secrets.ts';
 import { eventStream, logStream } from './streams.ts';
 
@@ -37,16 +37,16 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
     environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
     start: ({ names, environment }) =>
       operate((tell) => {
-        const refs = daemon.refsOf(names);
-        for (const { service } of refs) if (environment) daemon.setEnvironment(service, environment);
-        return operations.start(refs, tell);
+        return operations.start(daemon.refsOf(names), tell, environment);
       }),
     stop: ({ names }) => operate((tell) => operations.stop(daemon.refsOf(names), tell)),
     restart: ({ names, environment }) =>
       operate((tell) => {
-        const refs = daemon.refsOf(names);
-        for (const { service } of refs) if (environment) daemon.setEnvironment(service, environment);
-        return operations.restart(refs, tell);
+        return operations.restart(daemon.refsOf(names), tell, environment);
+      }),
+    reload: ({ names, environment }) =>
+      operate((tell) => {
+        return operations.reload(daemon.refsOf(names), tell, environment);
       }),
     delete: ({ names }) => operate((tell) => operations.delete(servicesNamed(supervisor.state, names), tell)),
     scale: ({ name, instances }) =>
@@ -78,6 +78,8 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
 /** Whose environment new services get at SIGHUP: no name of a service. */
 const OF_THE_FILE = ':file';
 
+type SpecsEntry = Specs extends ReadonlyMap<string, infer Entry> ? Entry : never;
+
 type ApplyInput = {
   readonly services: readonly ServiceSpec[];
   /** `null`: each service keeps its own, new ones get that of the last apply. */
@@ -108,11 +110,6 @@ export async function apply(
     tell({ type: 'plan', changes });
     return { type: 'result', exitStatus: EXIT.done, outcomes: [], error: null, hint: null };
   }
-  for (const { service, action } of changes) {
-    const isKept = action === 'remove' || action === 'none' || action === 'scale';
-    if (!isKept && (environment !== null || action === 'add'))
-      daemon.setEnvironment(service, environment ?? daemon.environmentOf(OF_THE_FILE));
-  }
   if (file !== undefined) {
     daemon.setFile(file);
     if (environment !== null) daemon.setEnvironment(OF_THE_FILE, environment);
@@ -120,7 +117,13 @@ export async function apply(
   if (shutdownTimeoutMs !== undefined) {
     daemon.supervisor.dispatch({ type: 'configure', at: systemClock.now(), shutdownTimeoutMs });
   }
-  return daemon.operations.apply(changes, new Map(services.map((spec) => [spec.name, spec])), tell);
+  const actions = new Map(changes.map(({ service, action }) => [service, action]));
+  const specs = services.map((spec): [string, SpecsEntry] => {
+    const action = actions.get(spec.name);
+    const isKept = action === 'none' || action === 'scale' || (environment === null && action !== 'add');
+    return [spec.name, isKept ? { spec } : { spec, environment: environment ?? daemon.environmentOf(OF_THE_FILE) }];
+  });
+  return daemon.operations.apply(changes, new Map(specs), tell);
 }
 
 /** @throws {GsupError} for a dependency that nobody has, or a circle over what is there already. */
@@ -152,7 +155,7 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
   const dependents = Object.values(daemon.supervisor.state.services)
     .filter(({ spec }) => service in spec.dependsOn)
     .map(({ spec }) => spec.name);
-  const logFiles = [...wanted].flatMap((index) => daemon.captureOf({ service, index }).logFiles);
+  const logFiles = [...wanted].flatMap((index) => daemon.logOf({ service, index }).files);
   return {
     service,
     spec: maskedSpec(known.spec),

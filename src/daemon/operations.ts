@@ -1,50 +1,59 @@
 /** What commands ask of services, one after the other for each service, waited for to their honest end. */
-import type { Change, OperationLine, Outcome, Told } from '../api/types.ts';
-import { EXIT, GsupError } from '../core/error.ts';
+import type { Change, OperationLine, Outcome } from '../api/types.ts';
+import { EXIT, isGsupError } from '../core/error.ts';
 import type { InstanceRef, SupervisorEvent } from '../core/event.ts';
-import { type Dependencies, stopWaves, withDependencies } from '../core/graph.ts';
-import { instanceName } from '../core/name.ts';
-import type { Verdict } from '../core/record.ts';
-import type { SupervisorState } from '../core/root-state.ts';
+import { type Dependencies, startOrder, stopWaves, withDependencies } from '../core/graph.ts';
+import { instanceName, parseSlotName } from '../core/name.ts';
+import { differingKeys } from '../core/plan.ts';
+import { type SupervisorState, stateAt } from '../core/root-state.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { refsOf } from './names.ts';
-import { runOf, type StartStatus, startStatus, stopStatus } from './outcome.ts';
+import { stopStatus, withOpenSockets } from './outcome.ts';
 import { type Order, ServiceQueues } from './queues.ts';
-
-/** How a started instance without a check has to live until its start counts as good. */
-const SETTLED_MS = 1_000;
-const STDERR_LINES = 15;
+import {
+  deletedMeanwhile,
+  isFree,
+  isRolled,
+  pidAt,
+  type Roll,
+  rolledOutcome,
+  rollInTurn,
+  stoppedMeanwhile,
+} from './rolling.ts';
+import { STDERR_LINES, Waiting, type WaitingHost } from './waiting.ts';
 
 /** What operations need of the daemon. */
-export type OperationsHost = {
-  state(): SupervisorState;
-  now(): number;
+export type OperationsHost = WaitingHost & {
   dispatch(event: SupervisorEvent): void;
   /** What is dispatched in it is done together. */
   batch<T>(work: () => T): T;
-  /** Calls back after every change; the result ends it. */
-  onChange(callback: () => void): () => void;
-  /** Calls back for every record; the result ends it. */
-  onRecord(callback: (record: Told) => void): () => void;
   /** Makes streams and files ready for instances that will start. */
   prepare(refs: readonly InstanceRef[]): void;
-  /** The last lines on stderr of an instance, written since a moment. */
-  lastErrors(of: InstanceRef, since: number, count: number): Promise<readonly string[]>;
+  /** Keeps on disk what has changed. */
+  flush(): void;
+  /** What a service inherits from now on. */
+  setEnvironment(service: string, environment: Environment): void;
+  /** What it inherits once the rolling restart that follows has come to its end. */
+  stageEnvironment(service: string, environment: Environment): void;
 };
 
+type Environment = Readonly<Record<string, string>>;
 type Tell = (line: OperationLine) => void;
-type Watch = { readonly of: InstanceRef; readonly begin: number; readonly runBefore: number };
-
 /** Runs operations; each resolves with its last line when everything it began is over. */
 export class Operations {
   readonly #host: OperationsHost;
   readonly #queues = new ServiceQueues();
+  readonly #waiting: Waiting;
+  /** How often each service was asked to stop. */
+  readonly #stops = new Map<string, number>();
 
   constructor(host: OperationsHost) {
     this.#host = host;
+    this.#waiting = new Waiting(host);
   }
 
-  start(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
+  /** `environment`: what those that are named inherit from now on; each keeps its own without it. */
+  start(refs: readonly InstanceRef[], tell: Tell, environment?: Environment): Promise<OperationLine> {
     const state = this.#host.state();
     const wanted = [...new Set(refs.map(({ service }) => service))];
     const dependencies = this.#dependencies();
@@ -53,38 +62,128 @@ export class Operations {
     const all = [...others.flatMap((name) => refsOf(state, name).filter((of) => isDownNow(state, of))), ...refs];
     const services = startOrder(dependencies).filter((name) => all.some(({ service }) => service === name));
     const behind = (service: string) => dependencies[service] ?? [];
-    return this.#each(all, tell, (own) => this.#startNow(own), { services, behind });
+    const work = (own: readonly InstanceRef[], service: string) => {
+      if (environment !== undefined && wanted.includes(service)) this.#host.setEnvironment(service, environment);
+      return this.#startNow(own);
+    };
+    return this.#each(all, tell, work, { services, behind });
   }
 
   /** What depends on others goes first, as in a shutdown. */
   stop(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
     const services = this.#stopOrder(refs.map(({ service }) => service));
+    this.#abortRolling(services, 'gsup stop');
     const work = (own: readonly InstanceRef[]) => {
       this.#dispatch({ type: 'stop', instances: own, reason: 'gsup stop' });
-      return this.#stopped(own);
+      return this.#waiting.stopped(own).then((outcomes) => withOpenSockets(this.#host.state(), outcomes));
     };
     return this.#each(refs, tell, work, { services, after: this.#dependents() });
   }
 
-  restart(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
+  restart(refs: readonly InstanceRef[], tell: Tell, environment?: Environment): Promise<OperationLine> {
     const dependencies = this.#dependencies();
     const services = startOrder(dependencies).filter((name) => refs.some(({ service }) => service === name));
     const behind = (service: string) => dependencies[service] ?? [];
-    return this.#each(refs, tell, (own) => this.#restartNow(own), { services, behind });
+    const work = (own: readonly InstanceRef[], service: string) => {
+      if (environment !== undefined) this.#host.setEnvironment(service, environment);
+      return this.#restartNow(own);
+    };
+    return this.#each(refs, tell, work, { services, behind });
+  }
+
+  /** One service at a time, along the dependencies; after one that fails the others are left as they are. */
+  reload(refs: readonly InstanceRef[], tell: Tell, environment?: Environment): Promise<OperationLine> {
+    const services = startOrder(this.#dependencies()).filter((name) => refs.some(({ service }) => service === name));
+    const isStopped = this.#stopsSince();
+    const isChange = environment !== undefined;
+    const roll = rollInTurn(async (own, service) =>
+      isStopped(service)
+        ? own.map(stoppedMeanwhile)
+        : this.#rollNow(own, { service, spec: null, isChange, reason: 'gsup reload' }, environment),
+    );
+    return this.#each(refs, tell, roll, { services, after: (service) => services.slice(0, services.indexOf(service)) });
+  }
+
+  /** What runs is replaced one by one; what is down is started. */
+  async #rollNow(
+    refs: readonly InstanceRef[],
+    roll: Roll,
+    environment: Environment | undefined,
+  ): Promise<readonly Outcome[]> {
+    const { service, spec } = roll;
+    const gone = refs.filter((of) => stateAt(this.#host.state(), of) === undefined);
+    if (gone.length > 0) {
+      const there = refs.filter((of) => !gone.includes(of));
+      const others = there.length === 0 ? [] : await this.#rollNow(there, roll, environment);
+      return [...others, ...gone.map(deletedMeanwhile)];
+    }
+    const byHand = this.#host.state().services[service]?.stoppedByHand ?? [];
+    const live = refs.filter((of) => !byHand.includes(of.index) && !isWaiting(this.#host.state(), of));
+    const isUp = live.some((of) => !isDownNow(this.#host.state(), of));
+    if (environment !== undefined) {
+      if (isUp) this.#host.stageEnvironment(service, environment);
+      else this.#host.setEnvironment(service, environment);
+    }
+    if (!isUp && spec !== null) this.#dispatch({ type: 'define', spec, reason: roll.reason, replaces: false });
+    if (!isUp) return this.#startNow(refs);
+    const begin = this.#host.now();
+    const before = new Map(live.map((of) => [of.index, pidAt(this.#host.state(), of)]));
+    const collected = this.#waiting.verdicts(live);
+    const told = this.#waiting.aborts(service);
+    const indexes = live.map(({ index }) => index);
+    this.#dispatch({ ...roll, type: 'roll', indexes });
+    // Given up for another command, which waits itself for what is on its way out.
+    const isGivenUp = () => told.now() !== null && told.now()?.instance === undefined;
+    await this.#waiting.until(
+      () => isRolled(this.#host.state(), service) || (isGivenUp() && isFree(this.#host.state(), service)),
+    );
+    const aborted = told.end();
+    const verdicts = new Map(collected().map(({ of, verdict }) => [of.index, verdict]));
+    const failed = aborted?.instance === undefined ? null : parseSlotName(aborted.instance);
+    const errors = failed === null ? [] : await this.#host.lastErrors(failed, begin, STDERR_LINES);
+    const outcomes = live.map((of) =>
+      rolledOutcome({
+        of,
+        spec: spec ?? this.#host.state().services[service]?.spec ?? { sockets: [] },
+        aborted,
+        errors,
+        verdict: verdicts.get(of.index) ?? null,
+        pidBefore: before.get(of.index) ?? null,
+        pidNow: pidAt(this.#host.state(), of),
+      }),
+    );
+    if (aborted !== null) return outcomes;
+    const rest = refs.filter((of) => !live.includes(of));
+    return rest.length === 0 ? outcomes : [...outcomes, ...(await this.#startNow(rest))];
+  }
+
+  /** Whether somebody has asked for a stop of a service since now: what waits for its turn gives way. */
+  #stopsSince(): (service: string) => boolean {
+    const before = new Map(this.#stops);
+    return (service) => this.#stops.get(service) !== before.get(service);
+  }
+
+  /** What somebody wants down is not waited for to come up first. */
+  #abortRolling(services: readonly string[], reason: string): void {
+    for (const service of services) this.#stops.set(service, (this.#stops.get(service) ?? 0) + 1);
+    const { services: present } = this.#host.state();
+    const rolling = services.filter((name) => present[name]?.rolling != null);
+    if (rolling.length > 0) this.#dispatch({ type: 'abort-roll', services: rolling, reason });
   }
 
   /** What is down waits for what it depends on, as at any start. */
   async #restartNow(refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
     const down = refs.filter((of) => isDownNow(this.#host.state(), of));
     const live = refs.filter((of) => !down.includes(of));
-    const watches = this.#watches(live);
-    this.#host.prepare(live);
+    const watches = this.#waiting.watches(live);
+    this.#host.prepare(live.filter((of) => stateAt(this.#host.state(), of) !== undefined));
     this.#dispatch({ type: 'restart', instances: live, reason: 'gsup restart' });
-    return (await Promise.all([this.#started(watches, true), this.#startNow(down)])).flat();
+    return (await Promise.all([this.#waiting.started(watches, true), this.#startNow(down)])).flat();
   }
 
   delete(services: readonly string[], tell: Tell): Promise<OperationLine> {
     const refs = services.flatMap((name) => refsOf(this.#host.state(), name));
+    this.#abortRolling(services, 'gsup delete');
     return this.#each(refs, tell, (own, name) => this.#remove(name, own), {
       services: this.#stopOrder(services),
       after: this.#dependents(),
@@ -95,49 +194,59 @@ export class Operations {
     return this.#each([], tell, () => this.#scaleNow(service, instances), { services: [service] });
   }
 
-  /** Makes the services match `changes`; `specs` holds what is added or changed. */
-  async apply(changes: readonly Change[], specs: ReadonlyMap<string, ServiceSpec>, tell: Tell): Promise<OperationLine> {
+  /** Makes the services match `changes`; `specs` holds what is added or changed, and what it inherits if that changes too. */
+  async apply(changes: readonly Change[], specs: Specs, tell: Tell): Promise<OperationLine> {
     tell({ type: 'plan', changes });
     const gone = changes.filter(({ action }) => action === 'remove').map(({ service }) => service);
     const removed = gone.length === 0 ? null : await this.delete(gone, tell);
     const dependencies = Object.fromEntries(
-      [...specs.values()].map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]),
+      [...specs.values()].map(({ spec }) => [spec.name, Object.keys(spec.dependsOn)]),
     );
     const order = startOrder(dependencies).filter((name) => specs.has(name));
-    const applied = await this.#each([], tell, (_, service) => this.#applyOne(service, changes, specs), {
+    const isReplaced = (service: string) =>
+      changes.some((change) => change.service === service && change.action === 'replace');
+    const replaced = order.filter(isReplaced);
+    const isStopped = this.#stopsSince();
+    const roll = rollInTurn(async (own, service) =>
+      isStopped(service) ? own.map(stoppedMeanwhile) : this.#applyOne(service, changes, specs),
+    );
+    const applyOne = (_: readonly InstanceRef[], service: string) =>
+      isReplaced(service)
+        ? roll(refsOf(this.#host.state(), service), service)
+        : this.#applyOne(service, changes, specs);
+    const applied = await this.#each([], tell, applyOne, {
       services: order,
+      after: (service) => (isReplaced(service) ? replaced.slice(0, replaced.indexOf(service)) : []),
       behind: (service) => dependencies[service] ?? [],
     });
     return merged(removed, applied);
   }
 
-  async #applyOne(
-    service: string,
-    changes: readonly Change[],
-    specs: ReadonlyMap<string, ServiceSpec>,
-  ): Promise<readonly Outcome[]> {
-    const spec = specs.get(service);
+  async #applyOne(service: string, changes: readonly Change[], specs: Specs): Promise<readonly Outcome[]> {
+    const { spec, environment } = specs.get(service) ?? {};
     const action = changes.find((change) => change.service === service)?.action;
     if (spec === undefined || action === undefined) return [];
     const before = refsOf(this.#host.state(), service);
-    const watches = this.#watches(before);
     const excess = before.filter(({ index }) => index >= spec.instances);
     const refs = Array.from({ length: spec.instances }, (_, index) => ({ service, index }));
-    this.#host.prepare(refs);
-    if (action !== 'none' && action !== 'start') {
-      this.#dispatch({ type: 'define', spec, reason: 'gsup apply', replaces: action === 'replace' });
+    const kept = before.filter((of) => of.index < spec.instances && !isDownNow(this.#host.state(), of));
+    if (action === 'replace' && kept.length > 0) {
+      const rolled = await this.#rollNow(kept, { service, spec, isChange: true, reason: 'gsup apply' }, environment);
+      if (rolled.some(({ isOk }) => !isOk) && !this.#isAsDefined(spec)) return rolled;
+      const rest = refs.filter(({ index }) => !kept.some((of) => of.index === index));
+      const [started, stopped] = await Promise.all([this.#startNow(rest), this.#waiting.stopped(excess)]);
+      return [...rolled, ...started, ...stopped];
     }
-    const replaced =
-      action === 'replace'
-        ? watches.filter(({ of }) => of.index < spec.instances && !isDownNow(this.#host.state(), of))
-        : [];
-    const rest = refs.filter(({ index }) => !replaced.some(({ of }) => of.index === index));
-    const [again, started, stopped] = await Promise.all([
-      this.#started(replaced, true),
-      this.#startNow(rest),
-      excess.length === 0 ? [] : this.#stopped(excess),
-    ]);
-    return [...again, ...started, ...stopped];
+    if (environment !== undefined) this.#host.setEnvironment(service, environment);
+    if (action !== 'none' && action !== 'start')
+      this.#dispatch({ type: 'define', spec, reason: 'gsup apply', replaces: false });
+    const [started, stopped] = await Promise.all([this.#startNow(refs), this.#waiting.stopped(excess)]);
+    return [...started, ...stopped];
+  }
+
+  #isAsDefined(spec: ServiceSpec): boolean {
+    const present = this.#host.state().services[spec.name]?.spec;
+    return present !== undefined && differingKeys(present, spec).length === 0;
   }
 
   async #scaleNow(service: string, instances: number): Promise<readonly Outcome[]> {
@@ -147,33 +256,32 @@ export class Operations {
     const before = refsOf(state, service);
     const refs = Array.from({ length: instances }, (_, index) => ({ service, index }));
     const added = refs.slice(present.spec.instances);
-    this.#host.prepare(added);
     this.#dispatch({ type: 'define', spec: { ...present.spec, instances }, reason: 'gsup scale', replaces: false });
     const excess = before.slice(instances);
     const [started, stopped] = await Promise.all([
       added.length === 0 ? [] : this.#startNow(added),
-      excess.length === 0 ? [] : this.#stopped(excess),
+      excess.length === 0 ? [] : this.#waiting.stopped(excess),
     ]);
     return [...started, ...stopped];
   }
 
   #startNow(refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
-    const watches = this.#watches(refs);
-    this.#host.prepare(refs);
+    const watches = this.#waiting.watches(refs);
+    this.#host.prepare(refs.filter((of) => stateAt(this.#host.state(), of) !== undefined));
     for (const service of new Set(refs.map((of) => of.service))) {
       const indexes = refs.filter((of) => of.service === service).map(({ index }) => index);
       this.#dispatch({ type: 'start', services: [service], indexes, reason: 'gsup start' });
     }
-    return this.#started(watches, false);
+    return this.#waiting.started(watches, false);
   }
 
   async #remove(service: string, refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
-    const collected = this.#collectVerdicts(refs);
+    const collected = this.#waiting.verdicts(refs);
     this.#dispatch({ type: 'remove', services: [service], reason: 'gsup delete' });
     // What SIGKILL does not end stays, and is told.
     const isStuck = ({ problem }: ReturnType<typeof stopStatus>) => problem !== null;
     const statuses = () => refsOf(this.#host.state(), service).map((of) => stopStatus(this.#host.state(), of));
-    await this.#until(
+    await this.#waiting.until(
       () => this.#host.state().services[service] === undefined || (statuses().length > 0 && statuses().every(isStuck)),
     );
     const problems = new Map(refs.map((of) => [of, stopStatus(this.#host.state(), of).problem]));
@@ -185,102 +293,6 @@ export class Operations {
       isTimeout: false,
       stderr: [],
     }));
-  }
-
-  async #stopped(refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
-    const collected = this.#collectVerdicts(refs);
-    await this.#until(() => refs.every((of) => stopStatus(this.#host.state(), of).isOver));
-    return collected().map(({ of, verdict, message }) => {
-      const { problem } = stopStatus(this.#host.state(), of);
-      return {
-        instance: instanceName(of.service, of.index),
-        isOk: verdict !== 'killed' && problem === null,
-        message: problem ?? message ?? 'is not running',
-        verdict,
-        isTimeout: false,
-        stderr: [],
-      };
-    });
-  }
-
-  /** Waits until each has come up, or shown that it does not. */
-  async #started(watches: readonly Watch[], isRestart: boolean): Promise<readonly Outcome[]> {
-    const collected = this.#collectVerdicts(watches.map(({ of }) => of));
-    const statuses = new Map<Watch, StartStatus>();
-    const look = (): boolean => {
-      const at = this.#host.now();
-      for (const watch of watches) {
-        if (statuses.get(watch)?.isOver !== true)
-          statuses.set(watch, startStatus(this.#host.state(), watch, at, SETTLED_MS));
-      }
-      return watches.every((watch) => statuses.get(watch)?.isOver === true);
-    };
-    await this.#until(look, () => nextLook(statuses.values()));
-    const verdicts = new Map(collected().map(({ of, verdict }) => [instanceName(of.service, of.index), verdict]));
-    return Promise.all(
-      watches.map(async (watch): Promise<Outcome> => {
-        const { of, begin } = watch;
-        const status = statuses.get(watch);
-        const instance = instanceName(of.service, of.index);
-        const verdict = isRestart ? (verdicts.get(instance) ?? null) : null;
-        const isUp = status?.problem === null;
-        const suffix = verdict === 'killed' ? '; the run before needed SIGKILL' : '';
-        return {
-          instance,
-          isOk: isUp && verdict !== 'killed',
-          message: `${status?.problem ?? status?.message ?? 'is gone'}${suffix}`,
-          verdict,
-          isTimeout: status?.isTimeout === true,
-          stderr: isUp ? [] : await this.#host.lastErrors(of, begin, STDERR_LINES),
-        };
-      }),
-    );
-  }
-
-  #watches(refs: readonly InstanceRef[]): readonly Watch[] {
-    const begin = this.#host.now();
-    return refs.map((of) => ({ of, begin, runBefore: runOf(this.#host.state(), of) }));
-  }
-
-  /** The verdict and words of each instance's stop, from now on until the result is called. */
-  #collectVerdicts(refs: readonly InstanceRef[]): () => readonly {
-    readonly of: InstanceRef;
-    readonly verdict: Verdict | null;
-    readonly message: string | null;
-  }[] {
-    const told = new Map<string, { verdict: Verdict; message: string }>();
-    const end = this.#host.onRecord((record) => {
-      if (record.phase !== 'stopped' || record.instance === undefined || record.verdict === undefined) return;
-      // A later one is of another run.
-      if (told.has(record.instance)) return;
-      told.set(record.instance, { verdict: record.verdict, message: stopMessage(record) });
-    });
-    return () => {
-      end();
-      return refs.map((of) => {
-        const found = told.get(instanceName(of.service, of.index));
-        return { of, verdict: found?.verdict ?? null, message: found?.message ?? null };
-      });
-    };
-  }
-
-  /** Resolves when `isDone`; looked at after every change, and when `nextLookMs` is over. */
-  #until(isDone: () => boolean, nextLookMs: () => number | null = () => null): Promise<void> {
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
-      const look = (): void => {
-        clearTimeout(timer);
-        if (isDone()) {
-          end();
-          resolve();
-          return;
-        }
-        const ms = nextLookMs();
-        if (ms !== null) timer = setTimeout(look, ms);
-      };
-      const end = this.#host.onChange(look);
-      look();
-    });
   }
 
   /** These services, each behind those that depend on it. */
@@ -312,14 +324,20 @@ export class Operations {
     const end = this.#host.onRecord((record) => {
       if (record.service !== undefined && ours.has(record.service)) tell({ type: 'record', record });
     });
-    const workOn = (service: string) =>
+    const begin = (service: string) =>
       work(
         refs.filter((of) => of.service === service),
         service,
       );
+    // One that the daemon before has left under way was asked for before.
+    const isOurs = (service: string) => isFree(this.#host.state(), service);
+    const workOn = (service: string) =>
+      isOurs(service) ? begin(service) : this.#waiting.until(() => isOurs(service)).then(() => begin(service));
     try {
       const all = this.#host.batch(() => this.#queues.each(workOn, { services, ...order }));
-      return resultOf((await all).flat());
+      const outcomes = (await all).flat();
+      this.#host.flush();
+      return resultOf(outcomes);
     } finally {
       end();
     }
@@ -330,16 +348,18 @@ export class Operations {
   }
 }
 
+/** What each service is to be; `environment`: absent where it keeps its own. */
+export type Specs = ReadonlyMap<string, { readonly spec: ServiceSpec; readonly environment?: Environment }>;
+
 type WithoutTime<E> = E extends { readonly at: number } ? Omit<E, 'at'> : never;
 
-/** What others depend on comes first. */
-function startOrder(dependencies: Dependencies): readonly string[] {
-  return stopWaves(dependencies).toReversed().flat();
+function isWaiting(state: SupervisorState, { service, index }: InstanceRef): boolean {
+  return state.services[service]?.waiting?.indexes.includes(index) === true;
 }
 
 /** The last line of an operation that did not begin. */
 export function refused(error: unknown): OperationLine {
-  if (!(error instanceof GsupError)) {
+  if (!isGsupError(error)) {
     // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
     console.error(error);
     const hint = 'this is a bug of gsup; daemon.log in its home has the details';
@@ -364,16 +384,4 @@ function merged(first: OperationLine | null, second: OperationLine): OperationLi
 function isDownNow(state: SupervisorState, { service, index }: InstanceRef): boolean {
   const name = state.services[service]?.instances[index]?.name;
   return name === 'stopped' || name === 'exited' || name === 'failed';
-}
-
-function stopMessage({ verdict, graceUsed = 0 }: Told): string {
-  const used = `${Math.round(graceUsed * 100)}% of the grace period used`;
-  return verdict === 'killed' ? `stopped with SIGKILL, ${used}` : `stopped cleanly, ${used}`;
-}
-
-function nextLook(statuses: Iterable<StartStatus>): number | null {
-  const lengths = [...statuses].flatMap(({ isOver, lookAgainMs }) =>
-    isOver || lookAgainMs === null ? [] : [lookAgainMs],
-  );
-  return lengths.length === 0 ? null : Math.min(...lengths);
 }

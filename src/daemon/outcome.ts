@@ -1,10 +1,12 @@
 /** Whether an instance has come up, or gone down, since it was asked to; pure. */
+import type { Outcome } from '../api/types.ts';
+import { formatAddress } from '../core/address.ts';
 import { formatDuration } from '../core/duration.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { NOT_READY } from '../core/life.ts';
 import { describeExit } from '../core/record.ts';
 import type { SupervisorState } from '../core/root-state.ts';
-import type { InstanceState } from '../core/state.ts';
+import { type InstanceState, isDown } from '../core/state.ts';
 
 export type StartStatus = {
   readonly isOver: boolean;
@@ -68,6 +70,8 @@ export function stopStatus(
 ): { readonly isOver: boolean; readonly problem: string | null } {
   const state = whole.services[service]?.instances[index];
   if (state === undefined) return { isOver: true, problem: null };
+  const spare = whole.services[service]?.spares[index];
+  if (spare !== undefined && !isDown(spare)) return { isOver: false, problem: null };
   if (state.name === 'failed' && state.stuckPid !== null) return { isOver: true, problem: state.reason };
   return { isOver: state.name === 'stopped' || state.name === 'exited' || state.name === 'failed', problem: null };
 }
@@ -98,4 +102,15 @@ function over(problem: string, isTimeout = false): StartStatus {
 
 function up(message: string): StartStatus {
   return { isOver: true, problem: null, message, isTimeout: false, lookAgainMs: null };
+}
+
+/** A service that is down keeps its sockets: who connects waits. That is said behind the last of its instances. */
+export function withOpenSockets(whole: SupervisorState, outcomes: readonly Outcome[]): readonly Outcome[] {
+  const last = outcomes.at(-1);
+  const { spec, instances = [] } = whole.services[last?.instance.split(':')[0] ?? ''] ?? {};
+  if (last === undefined || spec === undefined || spec.sockets.length === 0 || !instances.every(isDown))
+    return outcomes;
+  const where = spec.sockets.map(({ address }) => formatAddress(address)).join(', ');
+  const message = `${last.message}; connections to ${where} wait ("gsup delete ${spec.name}" closes it)`;
+  return [...outcomes.slice(0, -1), { ...last, message }];
 }

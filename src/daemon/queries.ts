@@ -1,8 +1,8 @@
 /** The state → what the control socket tells of it; pure. */
 import type { InstanceView } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
-import { instanceName } from '../core/name.ts';
-import type { ServiceState, SupervisorState } from '../core/root-state.ts';
+import { instanceName, slotName } from '../core/name.ts';
+import { instancesOf, type ServiceState, type SupervisorState } from '../core/root-state.ts';
 import { type InstanceState, pidOf } from '../core/state.ts';
 import type { Usage } from '../host/usage.ts';
 
@@ -10,33 +10,38 @@ export type Facts = {
   readonly now: number;
   /** GSUP_ID of the present run. */
   tokenOf(of: InstanceRef): string | null;
+  /** What the app says of itself. */
+  statusOf(of: InstanceRef): string | null;
+  /** By place. */
   readonly usage: ReadonlyMap<string, Usage>;
 };
 
-/** One row an instance, in the order of definition. */
+/** One row an instance, in the order of definition; behind it one for a second run during a rolling restart. */
 export function instanceViews(state: SupervisorState, facts: Facts): readonly InstanceView[] {
-  return Object.values(state.services).flatMap((service) =>
-    service.instances.map((instance, index) => viewOf(state, service, instance, index, facts)),
-  );
+  return instancesOf(state).flatMap((row) => {
+    const service = state.services[row.of.service];
+    return service === undefined ? [] : [viewOf(state, service, row, facts)];
+  });
 }
+
+type Row = ReturnType<typeof instancesOf>[number];
 
 function viewOf(
   whole: SupervisorState,
   service: ServiceState,
-  state: InstanceState,
-  index: number,
-  { now, tokenOf, usage }: Facts,
+  { of, state, isSpare }: Row,
+  { now, tokenOf, statusOf, usage }: Facts,
 ): InstanceView {
   const { spec, waiting } = service;
-  const instance = instanceName(spec.name, index);
+  const { index } = of;
   const pid = pidOf(state);
   const isLive = state.name === 'starting' || state.name === 'running' || state.name === 'stopping';
-  const used = pid === null ? undefined : usage.get(instance);
+  const used = pid === null ? undefined : usage.get(slotName(of));
   return {
     service: spec.name,
-    instance,
+    instance: instanceName(spec.name, index),
     index,
-    id: isLive ? tokenOf({ service: spec.name, index }) : null,
+    id: isLive ? tokenOf(of) : null,
     pid,
     state: state.name,
     ready: state.name === 'running',
@@ -50,9 +55,16 @@ function viewOf(
     reason: state.name === 'failed' || state.name === 'backoff' ? state.reason : null,
     nextTryAt: state.name === 'backoff' ? Math.round(state.until) : null,
     attempt: state.name === 'backoff' ? state.history.attempt : null,
-    waitingFor: waiting?.indexes.includes(index) ? unmet(whole, service) : [],
+    waitingFor: !isSpare && waiting?.indexes.includes(index) ? unmet(whole, service) : [],
     hasCheck: spec.ready !== null,
+    spare: isSpare ? spareOf(service, index, state) : null,
+    status: isLive ? statusOf(of) : null,
   };
+}
+
+function spareOf({ rolling }: ServiceState, index: number, { name }: InstanceState): 'coming' | 'leaving' {
+  const stage = rolling?.underWay[index]?.stage;
+  return stage !== undefined && stage !== 'leaving' && name !== 'stopping' ? 'coming' : 'leaving';
 }
 
 /** The services that a waiting one waits for. */

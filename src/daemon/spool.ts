@@ -18,7 +18,8 @@ const NOT_READ = Buffer.from([0, 1, 0xff, 0xfe, 0, 2, 0xfd, 0xfc, 0, 3, 0xfb, 0x
 
 /** What is needed to write a chunk once more, from the same place. */
 export type Pending = {
-  readonly instance: string;
+  /** Of the capture. */
+  readonly place: string;
   readonly stream: StreamName;
   readonly at: number;
   /** The log file before it, which is cut back to there. */

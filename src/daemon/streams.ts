@@ -123,9 +123,8 @@ type Source = {
 type Wants = (line: LogLine) => boolean;
 
 function sourceOf(daemon: Daemon, of: InstanceRef): Source {
-  const capture = daemon.captureOf(of);
-  const files = capture.logFiles;
-  const path = capture.logFile;
+  const log = daemon.logOf(of);
+  const { files, path } = log;
   const stat = statSync(path, { throwIfNoEntry: false });
   const end = stat === undefined ? null : { ino: stat.ino, size: stat.size };
   const secrets = secretValues(daemon.fullEnvironmentOf(of));
@@ -134,9 +133,9 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
     files,
     path,
     end,
-    format: capture.policy.format,
+    format: log.policy.format,
     secrets,
-    follow: (callback) => capture.follow(callback),
+    follow: (callback) => log.follow(callback),
   };
 }
 

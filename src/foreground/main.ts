@@ -1,12 +1,13 @@
 /** `gsup run`: the supervisor wired to this machine, the terminal, the system's signals and an exit status. */
 import { basename } from 'node:path';
+import { isGsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
 import type { LinkOptions } from '../host/link.ts';
-import { LocalHost } from '../host/local-host.ts';
+import { LocalHost, wantsHandover } from '../host/local-host.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
@@ -28,6 +29,8 @@ export type ForegroundOptions = {
   /** Default: `pretty` when stderr is a terminal. */
   readonly logFormat: 'pretty' | 'json' | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The file as it is now, for SIGHUP; `null`: there is none, and SIGHUP is passed on. @throws {GsupError} for its problems. */
+  readonly reread: (() => Promise<SupervisorSpec>) | null;
 };
 
 /** Supervises until everything is down; resolves with the exit status. */
@@ -48,14 +51,20 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     return prefixed.onChunk;
   };
   const link = lateLink(environment);
+  const host = new LocalHost();
+  if (spec.services.some(wantsHandover)) await host.prepare();
+  const listeners = new Set<() => void>();
   const supervisor = new Supervisor({
     state: initialState(spec),
-    host: new LocalHost(),
+    host,
     clock: systemClock,
     journal,
     random: Math.random,
     environmentOf: () => environment,
     ...(link === null ? {} : { link }),
+    onChange: () => {
+      for (const listener of listeners) listener();
+    },
     streamsOf: (of) => ({
       stdin: isSingle && (isInTerminal || !process.stdin.isTTY) ? 'inherit' : 'ignore',
       output: needsPipes ? 'pipe' : 'inherit',
@@ -63,7 +72,9 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       onChunk: onChunkOf(of),
     }),
   });
-  const release = captureSignals(handlersOf(supervisor), isInTerminal);
+  const { reread } = options;
+  const reloads = reread === null ? null : reloadsOf({ supervisor, host, journal, listeners, reread });
+  const release = captureSignals(handlersOf(supervisor, reloads), isInTerminal);
   supervisor.start(
     spec.services.map(({ name }) => name),
     'gsup run',
@@ -73,17 +84,63 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const state = await supervisor.ended;
   await Promise.all([output?.close(), journal.close()]);
+  host.close(true);
   link?.close();
   release();
   return exitStatus(state, isSingle);
 }
 
-function handlersOf(supervisor: Supervisor) {
+type Reloading = {
+  readonly supervisor: Supervisor;
+  readonly host: LocalHost;
+  readonly journal: Journal;
+  readonly listeners: Set<() => void>;
+  readonly reread: () => Promise<SupervisorSpec>;
+};
+
+/** One after the other, each with the file as it is when its turn comes. */
+function reloadsOf({ supervisor, host, journal, listeners, reread }: Reloading): () => void {
+  let last = Promise.resolve();
+  const tell = (reason: string, level: 'info' | 'error') =>
+    journal.write({ phase: 'notice', level, reason }, systemClock.now());
+  const once = async (): Promise<void> => {
+    tell('SIGHUP: reads the file again', 'info');
+    try {
+      const spec = await reread();
+      if (spec.services.some(wantsHandover)) await host.prepare();
+      const { reload } = await import('./reload.ts');
+      await reload(
+        {
+          state: () => supervisor.state,
+          now: () => systemClock.now(),
+          dispatch: (event) => supervisor.dispatch(event),
+          notice: (text) => tell(text, 'error'),
+          onChange: (callback) => {
+            listeners.add(callback);
+            return () => listeners.delete(callback);
+          },
+        },
+        spec,
+      );
+    } catch (error) {
+      if (!isGsupError(error)) throw error;
+      tell(`the file is not applied: ${error.message}`, 'error');
+    }
+  };
+  return () => {
+    last = last.then(once);
+  };
+}
+
+function handlersOf(supervisor: Supervisor, reload: (() => void) | null) {
   return {
     stop: (signal: SignalName) =>
       supervisor.dispatch({ type: 'shutdown', at: systemClock.now(), reason: signal, signal }),
     force: () => supervisor.dispatch({ type: 'force', at: systemClock.now(), reason: 'second SIGINT: no more grace' }),
-    forward: (signal: SignalName) => supervisor.forward(signal),
+    forward: (signal: SignalName) => {
+      if (signal === 'SIGHUP' && reload !== null) reload();
+      else supervisor.forward(signal);
+    },
     suspend: (signal: 'SIGSTOP' | 'SIGCONT') => supervisor.suspend(signal),
   };
 }

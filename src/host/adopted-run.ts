@@ -12,8 +12,10 @@ export class AdoptedRun implements HostRun {
   readonly #tree: ProcessTree | null;
   readonly #watch: ExitWatch | null = null;
   readonly #channel: Channel | null = null;
+  readonly #given: { close(): void };
 
-  constructor(request: SpawnRequest, identity: RunIdentity, listener: RunListener) {
+  /** `takeUp`: what it was given is held from now on; `null`: it is gone. */
+  constructor(request: SpawnRequest, identity: RunIdentity, listener: RunListener, takeUp: TakeUp) {
     this.#request = request;
     const found = foundIdentity(request, identity);
     this.#identity = found ?? identity;
@@ -24,6 +26,7 @@ export class AdoptedRun implements HostRun {
     // the kernel gives no pid away that still is the number of a group.
     const hasGroup = pid !== null && (found !== null || readStat(pid) === null);
     this.#tree = pid === null ? null : new ProcessTree({ ...this.#identity, pid }, hasGroup, findCgroup(token));
+    this.#given = takeUp(found);
     if (found === null) this.#tree?.leaderEnded();
     else {
       const { channel } = identity;
@@ -67,16 +70,19 @@ export class AdoptedRun implements HostRun {
   release(): void {
     this.#watch?.end();
     this.#channel?.close();
+    this.#given.close();
     this.#tree?.release();
   }
 }
 
+type TakeUp = (found: (RunIdentity & { readonly pid: number }) | null) => { close(): void };
+
 /** The leader that lives, or `null`: the same pid with another start time or token is somebody else. */
 function foundIdentity({ streams }: SpawnRequest, identity: RunIdentity): (RunIdentity & { pid: number }) | null {
-  const { pid, token, startTicks, channel } = identity;
+  const { pid, token, startTicks } = identity;
   if (pid === null) {
     const found = findLeader(token);
-    return found && { ...found, channel };
+    return found && { ...identity, ...found };
   }
   const files = typeof streams.output === 'string' ? [] : streams.output.files;
   return isLeader({ pid, token, startTicks }, files) ? { ...identity, pid } : null;

@@ -5,23 +5,20 @@
 import { closeSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { nativeNow } from './native.ts';
+import { descriptorsOf } from './socket-table.ts';
 
-/** Where the two ends are in the child. */
-const CHILD_FD = 3;
-const OUR_END_IN_CHILD_FD = 4;
 /** A message longer than this is none of ours. */
 const LONGEST_MESSAGE = 1024 * 1024;
 
 /** What Node itself wants to know in a child, see lib/internal/process/pre_execution.js. */
-export const CHANNEL_ENVIRONMENT = {
-  NODE_CHANNEL_FD: String(CHILD_FD),
-  NODE_CHANNEL_SERIALIZATION_MODE: 'json',
-} as const;
+export function channelEnvironment(fd: number): Record<string, string> {
+  return { NODE_CHANNEL_FD: String(fd), NODE_CHANNEL_SERIALIZATION_MODE: 'json' };
+}
 
 /** One about to be given to a child. */
 export type ChannelPair = {
-  /** From descriptor 3 on. */
-  readonly stdio: readonly [number, number];
+  /** The child's own end, and ours, which it keeps for us. */
+  readonly ends: readonly [number, number];
   /** Ours, once the child is spawned; the child's copies are closed here. */
   open(onMessage: (message: unknown) => void): Channel;
   /** When there was no child. */
@@ -41,7 +38,7 @@ export function makeChannel(): ChannelPair | null {
   if (pair === null) return null;
   const [ours, childs] = pair;
   return {
-    stdio: [childs, ours],
+    ends: [childs, ours],
     open: (onMessage) => {
       closeSync(childs);
       return channelOn(ours, onMessage);
@@ -57,9 +54,10 @@ export function makeChannel(): ChannelPair | null {
 export function retakeChannel(pid: number, name: string, onMessage: (message: unknown) => void): Channel | null {
   const native = nativeNow();
   const pidfd = native?.openPidfd(pid) ?? -1;
-  // The app may have closed it, and have something of its own there.
-  if (native === null || pidfd < 0 || nameOf(`/proc/${pid}/fd/${OUR_END_IN_CHILD_FD}`) !== name) return null;
-  const fd = native.takeDescriptor(pidfd, OUR_END_IN_CHILD_FD);
+  if (native === null || pidfd < 0) return null;
+  // The app may have closed it.
+  const [there] = descriptorsOf(pid, name);
+  const fd = there === undefined ? -1 : native.takeDescriptor(pidfd, there);
   closeSync(pidfd);
   return fd < 0 ? null : channelOn(fd, onMessage);
 }

@@ -21,6 +21,7 @@ const NOT_INHERITED = [
   'NOTIFY_SOCKET',
   'WATCHDOG_USEC',
   'WATCHDOG_PID',
+  'GSUP_SOCKETS',
 ];
 
 /** @throws {GsupError} when an env file can't be read. */

@@ -1,7 +1,8 @@
 /** The seam to a machine: what the supervisor may ask of one, types only. A host obeys and reports, it never decides. */
-import type { InstanceRef } from '../core/event.ts';
+import type { Slot } from '../core/event.ts';
+import type { NotifyMessage } from '../core/notify.ts';
 import type { Survivor } from '../core/record.ts';
-import type { ServiceSpec } from '../core/service.ts';
+import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 
 export type StreamName = 'stdout' | 'stderr';
@@ -14,6 +15,8 @@ export type RunListener = {
   exited(code: number | null, signal: SignalName | null): void;
   /** A message over Node's IPC channel. */
   message(message: unknown): void;
+  /** A message of systemd's protocol, or a line on the descriptor that stands for `ready`. */
+  notified(message: NotifyMessage): void;
 };
 
 /** How a run's standard streams are laid. */
@@ -54,10 +57,12 @@ export type RunIdentity = {
   readonly startTicks: number;
   /** Its IPC channel, where it has one that outlives us. */
   readonly channel: string | null;
+  /** The kernel's names of the sockets that it was given, by their names. */
+  readonly sockets: Readonly<Record<string, string>>;
 };
 
 export type SpawnRequest = {
-  readonly of: InstanceRef;
+  readonly of: Slot;
   readonly token: string;
   readonly spec: ServiceSpec;
   /** What the instance inherits, before `envFile` and `env`. */
@@ -65,6 +70,23 @@ export type SpawnRequest = {
   readonly streams: Streams;
   /** What GSUP_LINK says; `null`: there is no link. */
   readonly linkPath: string | null;
+};
+
+/** Where programs of a service's own run, its checks and hooks: as its instances do. */
+export type ProgramPlace = {
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly umask?: number;
+};
+
+/** A TCP connection as its client sees it. */
+export type Connection = {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
 };
 
 /** A run's leader and all that belongs to it. */
@@ -79,6 +101,10 @@ export interface RunProcesses {
   signalSurvivors(signal: SignalName, skipGroup: boolean): Promise<void>;
   /** SIGKILL to each, and to what they start meanwhile; resolves when none is left. */
   killSurvivors(): Promise<void>;
+  /** Whether it waits for connections on its sockets; `null`: that can't be told. */
+  isListening(): boolean | null;
+  /** Whether the leader, or `all` of them, have the other end of a connection; `null`: nobody has. */
+  answers(connection: Connection, who: 'leader' | 'all'): boolean | null;
   /** Resident bytes of the leader and all that belongs to it; 0 when it has ended. */
   memory(): Promise<number>;
 }
@@ -105,6 +131,11 @@ export interface Host {
   spawn(request: SpawnRequest, listener: RunListener): HostRun;
   /** The run that a supervisor before this one spawned; its leader may have ended. Its exit is told as of any other. */
   adopt(request: SpawnRequest, identity: RunIdentity, listener: RunListener): HostRun;
+  placeOf(request: SpawnRequest): ProgramPlace;
+  /** Binds the sockets of a service ahead of its first spawn; what can't be had is told there. */
+  openSockets(service: string, sockets: readonly SocketSpec[]): void;
+  /** Closes the sockets of a service that are none of these. */
+  keepSockets(service: string, sockets: readonly SocketSpec[]): void;
   /** Unguessable and unique: by it, too, a run is recognised. */
   newToken(): string;
   /** The pids of everything that belongs to each run, its leader first, in one look. */

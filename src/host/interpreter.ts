@@ -38,6 +38,17 @@ export function resolveCommand(program: Program, cwd: string, path: string | und
   }
 }
 
+/** Whether Node will run it: itself, or by the first line of the program. */
+export function runsNode({ file, isNodeScript }: Command): boolean {
+  if (isNodeScript || isNode(file)) return true;
+  try {
+    return readShebang(file)?.some((word) => isNode(word)) === true;
+  } catch {
+    // It may be executed and not read.
+    return false;
+  }
+}
+
 /** The absolute path of a program, as execvp would find it. */
 function findProgram(name: string, cwd: string, path: string | undefined): string {
   if (name.includes('/')) {

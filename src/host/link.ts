@@ -1,6 +1,7 @@
 /** The link: a Unix socket where apps say who they are, that they are ready, and how their shutdown goes. */
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 
 /** A line longer than this is none of ours. */
 const LONGEST_LINE = 64 * 1024;
@@ -25,20 +26,24 @@ export type LinkOptions = {
 
 /** Listens, and takes the place of what is left of an earlier one. */
 export async function openLink({ path, mode, knows, hear }: LinkOptions): Promise<LinkServer> {
-  rmSync(path, { force: true });
+  const begun = join(dirname(path), 'l');
+  for (const file of [path, begun]) rmSync(file, { force: true });
   const apps = new Map<string, Socket>();
   const server: Server = createServer((socket) => talk(socket, apps, knows, hear));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, resolve);
+    server.listen(begun, resolve);
   });
-  chmodSync(path, mode);
+  chmodSync(begun, mode);
+  // Who sees it can connect: between bind and listen it is there already.
+  renameSync(begun, path);
   server.unref();
   return {
     path,
     send: (token, message) => void apps.get(token)?.write(`${JSON.stringify(message)}\n`),
     close: () => {
       server.close();
+      rmSync(path, { force: true });
       for (const socket of apps.values()) socket.destroy();
     },
   };

@@ -1,19 +1,75 @@
 /** This machine as a host: each run in a session and group of its own, its streams, its signals, its survivors. */
 import { readFileSync } from 'node:fs';
+import { isGsupError } from '../core/error.ts';
+import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import { AdoptedRun } from './adopted-run.ts';
-import type { Host, HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import { instanceEnvironment } from './environment.ts';
+import type { Handover } from './handover.ts';
+import type { Host, HostRun, ProgramPlace, RunIdentity, RunListener, SpawnRequest } from './host.ts';
 import { LocalRun } from './local-run.ts';
 import { ProcessTree } from './process-tree.ts';
 import { findProcesses } from './processes.ts';
+import { identity } from './spawn.ts';
 
 /** A host that starts real processes here. */
 export class LocalHost implements Host {
-  spawn(request: SpawnRequest, listener: RunListener): HostRun {
-    return new LocalRun(request, listener);
+  #handover: Handover | null = null;
+  readonly #notice: (text: string) => void;
+
+  /** `notice`: for what people should know, and nobody asked for. */
+  constructor(notice: (text: string) => void = () => {}) {
+    this.#notice = notice;
   }
 
-  adopt(request: SpawnRequest, identity: RunIdentity, listener: RunListener): HostRun {
-    return new AdoptedRun(request, identity, listener);
+  /** Loads what services may need beside streams: sockets, systemd's protocol. Before any of them is spawned or adopted. */
+  async prepare(): Promise<void> {
+    const { Handover: Loaded } = await import('./handover.ts');
+    this.#handover ??= await Loaded.load();
+  }
+
+  spawn(request: SpawnRequest, listener: RunListener): HostRun {
+    return new LocalRun(request, listener, wantsHandover(request.spec) ? this.#handover : null);
+  }
+
+  adopt(request: SpawnRequest, known: RunIdentity, listener: RunListener): HostRun {
+    return new AdoptedRun(request, known, listener, (found) => {
+      if (found === null) {
+        this.#handover?.discard(request);
+        return { close: () => {} };
+      }
+      const given = this.#handover?.takeUp(request, found, listener);
+      this.#tellMissing(request.spec, found.pid, given?.missing ?? []);
+      return { close: () => given?.close() };
+    });
+  }
+
+  placeOf({ spec, of, token, linkPath, environment }: SpawnRequest): ProgramPlace {
+    const umask = spec.umask === null ? {} : { umask: spec.umask };
+    try {
+      const its = instanceEnvironment(spec, of.index, { token, linkPath }, environment);
+      return { cwd: spec.cwd, environment: its, ...identity(spec), ...umask };
+    } catch (error) {
+      if (!isGsupError(error)) throw error;
+      // An env file is gone since the instance began.
+      return { cwd: spec.cwd, environment: { ...environment, ...spec.env }, ...identity(spec), ...umask };
+    }
+  }
+
+  openSockets(service: string, sockets: readonly SocketSpec[]): void {
+    try {
+      this.#handover?.open(service, sockets);
+    } catch (error) {
+      if (!isGsupError(error)) throw error;
+    }
+  }
+
+  keepSockets(service: string, sockets: readonly SocketSpec[]): void {
+    this.#handover?.keep(service, sockets);
+  }
+
+  /** `isForGood`: nobody will take the sockets up. */
+  close(isForGood: boolean): void {
+    this.#handover?.close(isForGood);
   }
 
   /** The kernel's uuid: no crypto library needs to be loaded for it. */
@@ -31,4 +87,18 @@ export class LocalHost implements Host {
       return tree.isAlive ? [tree.identity.pid, ...others] : others;
     });
   }
+
+  #tellMissing({ name }: ServiceSpec, pid: number, missing: readonly string[]): void {
+    if (missing.length === 0) return;
+    const which = missing.length === 1 ? `socket ${missing[0]}` : `sockets ${missing.join(', ')}`;
+    this.#notice(
+      `the ${which} of ${name} can't be taken back from ${pid}: what runs goes on, a new run can't listen before "gsup restart ${name}"`,
+    );
+  }
+}
+
+/** Whether a service needs what `prepare` loads. */
+export function wantsHandover({ sockets, ready, live }: ServiceSpec): boolean {
+  const kind = ready?.check.kind;
+  return sockets.length > 0 || kind === 'notify' || kind === 'fd' || live?.check.kind === 'notify';
 }

@@ -1,12 +1,14 @@
 /** A run that this process has spawned: its exit, streams and channel are a child's. */
 import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, isGsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { makeCgroup } from './cgroup.ts';
-import { CHANNEL_ENVIRONMENT, type Channel, type ChannelPair, makeChannel } from './channel.ts';
+import { type Channel, type ChannelPair, channelEnvironment, makeChannel } from './channel.ts';
+import { layDescriptors } from './descriptors.ts';
 import { instanceEnvironment } from './environment.ts';
+import type { Given, Handover } from './handover.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -15,13 +17,17 @@ import { applyNice, checkCwd, spawnFailure, startProcess } from './spawn.ts';
 
 export class LocalRun implements HostRun {
   readonly #request: SpawnRequest;
+  readonly #handover: Handover | null;
+  #given: Given | null = null;
   #subprocess: ChildProcess | null = null;
   #tree: ProcessTree | null = null;
   #channel: Channel | null = null;
   #ended: Promise<unknown> = Promise.resolve();
 
-  constructor(request: SpawnRequest, listener: RunListener) {
+  /** `handover`: where the service wants something of it. */
+  constructor(request: SpawnRequest, listener: RunListener, handover: Handover | null) {
     this.#request = request;
+    this.#handover = handover;
     this.#spawn(listener);
   }
 
@@ -30,7 +36,7 @@ export class LocalRun implements HostRun {
   }
 
   get identity(): RunIdentity {
-    return this.#tree?.identity ?? { token: this.#request.token, pid: null, startTicks: 0, channel: null };
+    return this.#tree?.identity ?? unspawned(this.#request.token);
   }
 
   get isAlive(): boolean {
@@ -63,6 +69,7 @@ export class LocalRun implements HostRun {
     this.#subprocess?.stdout?.destroy();
     this.#subprocess?.stderr?.destroy();
     this.#channel?.close();
+    this.#given?.close();
     if (this.#subprocess?.connected) this.#subprocess.disconnect();
   }
 
@@ -72,25 +79,36 @@ export class LocalRun implements HostRun {
     let subprocess: ChildProcess;
     let pair: ChannelPair | null = null;
     try {
-      const env = instanceEnvironment(spec, of.index, { token, linkPath }, environment);
+      const given = this.#handover?.give(this.#request, listener) ?? null;
+      this.#given = given;
+      const env = {
+        ...instanceEnvironment(spec, of.index, { token, linkPath }, environment),
+        ...given?.environment,
+      };
       checkCwd(spec.cwd);
       command = resolveCommand(spec.program, spec.cwd, env['PATH']);
       pair = wantsChannel(spec, command) && typeof streams.output !== 'string' ? makeChannel() : null;
-      if (pair !== null) Object.assign(env, CHANNEL_ENVIRONMENT);
-      const channelStdio = pair?.stdio ?? (wantsOwnChannel(spec, command, streams) ? (['ipc'] as const) : []);
-      subprocess = startProcess(spec, command, env, { streams, channelStdio });
+      const channel = pair?.ends ?? (wantsOwnChannel(spec, command, streams) ? 'ipc' : null);
+      const { others, channelFd } = layDescriptors(given?.descriptors ?? new Map(), channel);
+      if (pair !== null) Object.assign(env, channelEnvironment(channelFd));
+      const launch = given === null ? { ...command, env } : given.launch(command, env);
+      subprocess = startProcess(spec, launch, launch.env, { streams, others });
     } catch (error) {
       pair?.discard();
-      if (!(error instanceof GsupError)) throw error;
+      this.#given?.handedOver();
+      this.#given?.close();
+      if (!isGsupError(error)) throw error;
       const isFinal = error.exitStatus === EXIT.notFound || error.exitStatus === EXIT.notExecutable;
       const reason = error.hint ? `${error.message}; ${error.hint}` : error.message;
       listener.spawnFailed(reason, isFinal ? error.exitStatus : null);
       return;
     }
     this.#subprocess = subprocess;
+    this.#given?.handedOver();
     const { pid } = subprocess;
     if (pid === undefined) {
       pair?.discard();
+      this.#given?.close();
       subprocess.once('error', (error) => listener.spawnFailed(...spawnFailure(command.file, error)));
       return;
     }
@@ -106,7 +124,8 @@ export class LocalRun implements HostRun {
     // In kill mode leader nobody will ask for what else there is.
     const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);
     const startTicks = readStat(pid)?.startTicks ?? 0;
-    const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null };
+    const sockets = this.#given?.sockets ?? {};
+    const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null, sockets };
     const tree = new ProcessTree(identity, !streams.isInTerminal, cgroup);
     this.#tree = tree;
     if (spec.nice !== null) applyNice(pid, spec.nice);
@@ -127,6 +146,11 @@ export class LocalRun implements HostRun {
     stream.on('error', () => {});
     return new Promise((resolve) => stream.once('close', resolve));
   }
+}
+
+/** What is known of a run before it has a process. */
+function unspawned(token: string): RunIdentity {
+  return { token, pid: null, startTicks: 0, channel: null, sockets: {} };
 }
 
 /** PM2's apps know it: 'ready' up, 'shutdown' down. */

@@ -2,9 +2,12 @@
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Cgroup } from './cgroup.ts';
-import type { RunIdentity, RunProcesses } from './host.ts';
+import type { Connection, RunIdentity, RunProcesses } from './host.ts';
+import { heldBy } from './peer.ts';
+import { isPolling } from './polling.ts';
 import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
+import { inodeOf } from './socket-table.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
 
 export class ProcessTree implements RunProcesses {
@@ -61,6 +64,22 @@ export class ProcessTree implements RunProcesses {
   killSurvivors(): Promise<void> {
     const killAll = () => this.#cgroup?.kill();
     return killSurvivors(() => this.belongings(), killAll, this.#released.signal);
+  }
+
+  isListening(): boolean | null {
+    const { pid, sockets } = this.identity;
+    const inodes = Object.values(sockets).flatMap((name) => inodeOf(name) ?? []);
+    const [found] = findProcesses([this.belongings()]);
+    const told = [pid, ...(found?.alive ?? []).map((one) => one.pid)].map((one) => isPolling(one, inodes.map(Number)));
+    return told.includes(true) ? true : told.includes(null) ? null : false;
+  }
+
+  answers({ localAddress, localPort, remoteAddress, remotePort }: Connection, who: 'leader' | 'all'): boolean | null {
+    if (localAddress === undefined || localPort === undefined) return null;
+    if (remoteAddress === undefined || remotePort === undefined) return null;
+    const others = who === 'all' ? (findProcesses([this.belongings()])[0]?.alive ?? []) : [];
+    const pids = [this.identity.pid, ...others.map(({ pid }) => pid)];
+    return heldBy({ localAddress, localPort, remoteAddress, remotePort }, pids);
   }
 
   async memory(): Promise<number> {

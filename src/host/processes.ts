@@ -196,7 +196,7 @@ function tokenOf(pid: number): string | null {
 }
 
 /** The command line as people read it, at most 200 characters; the kernel's short name where it has none. */
-function commandLine(pid: number): string {
+export function commandLine(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
     if (text === '') return `[${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}]`;

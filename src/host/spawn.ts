@@ -7,15 +7,15 @@ import type { OutputChannel, Streams } from './host.ts';
 import { type Command, statOf } from './interpreter.ts';
 import { findGroup, findUser } from './user.ts';
 
-/** How a child's descriptors are laid: its streams, and from 3 on a channel, if it gets one. */
-type Laid = { readonly streams: Streams; readonly channelStdio: readonly ('ipc' | number)[] };
+/** How a child's descriptors are laid: its streams, and from 3 on what else it gets. */
+type Laid = { readonly streams: Streams; readonly others: readonly ('ipc' | 'ignore' | number)[] };
 
 /** Spawns it. @throws {GsupError} whose exit status is 126 or 127 when no other try will help. */
 export function startProcess(
   spec: ServiceSpec,
-  command: Command,
-  env: Record<string, string>,
-  { streams, channelStdio }: Laid,
+  command: Pick<Command, 'file' | 'args'>,
+  env: Readonly<Record<string, string>>,
+  { streams, others }: Laid,
 ): ChildProcess {
   const ids = identity(spec);
   const channel = typeof streams.output === 'string' ? null : openChannel(streams.output, spec);
@@ -25,7 +25,7 @@ export function startProcess(
     return spawn(command.file, command.args, {
       cwd: spec.cwd,
       env,
-      stdio: [streams.stdin, ...outputs(streams, channel), ...channelStdio],
+      stdio: [streams.stdin, ...outputs(streams, channel), ...others],
       detached: !streams.isInTerminal,
       ...ids,
     });
@@ -57,7 +57,8 @@ function outputs(
   return channel === null ? ['inherit', 'inherit'] : [channel.stdout, channel.stderr];
 }
 
-function identity(spec: ServiceSpec): { uid?: number; gid?: number } {
+/** Whom it runs as. @throws {GsupError} when that isn't allowed. */
+export function identity(spec: ServiceSpec): { uid?: number; gid?: number } {
   if (spec.user === null && spec.group === null) return {};
   const user = spec.user === null ? null : findUser(spec.user);
   const gid = spec.group === null ? (user?.gid ?? null) : findGroup(spec.group);

@@ -1,43 +1,86 @@
 /** One check of each kind, once: whether an instance answers. */
-import { request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
 import { execa } from 'execa';
 import type { Check } from '../core/service.ts';
+import { huntConnection, type Target } from './hunt.ts';
+import { limit } from './limit.ts';
+import { type IsOurs, NOBODY_TOOK_IT, OTHERS_ANSWER, takenBy, untilOursAnswers } from './ownership.ts';
+import { pause } from './pause.ts';
 
-/** The checks that ask; `log` and `message` are told. */
+/** The checks that ask; `log`, `message`, `notify` and `fd` are told. */
 export type ActiveCheck = Extract<Check, { kind: 'http' | 'tcp' | 'exec' }>;
 /** A program that a check or a hook runs gets the environment and folder of its service. */
-export type Surroundings = { readonly cwd: string; readonly environment: Readonly<Record<string, string | undefined>> };
+export type Surroundings = {
+  readonly cwd: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Whom programs run as, where that is somebody else. */
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly umask?: number;
+  /** For an instance that shares its socket with others: whether it was this one that took a connection. */
+  readonly isOurs?: IsOurs;
+  /** Whether it waits for connections at all; `null`: that can't be told. Before it does, it is of no use to look for its answer. */
+  readonly isListening?: () => boolean | null;
+};
 
-/** Resolves with `null` when it is well, else with the reason. Ends within `timeoutMs`, or when `signal` is aborted. */
+/** Before the request: a server that accepts only what has sent something (TCP_DEFER_ACCEPT) would wait for ever. */
+const LOOKS_BEFORE_REQUEST = 3;
+/** Nothing tells when a process begins to listen. */
+const LISTENING_LOOK_MS = 30;
+/** The rest of a small answer is taken, so that its server sees no broken connection; an endless one is cut. */
+const BODY_MS = 100;
+
+/**
+ * Resolves with `null` when it is well, with OTHERS_ANSWER when only others were met, else with the reason. Ends within
+ * `timeoutMs`, or when `signal` is aborted, and leaves nothing behind.
+ */
 export async function checkOnce(
   check: ActiveCheck,
-  { cwd, environment }: Surroundings,
+  { isOurs, isListening, ...place }: Surroundings,
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-  switch (check.kind) {
-    case 'http':
-      return checkHttp(check.url, limited);
-    case 'tcp':
-      return checkTcp(check.host, check.port, limited);
-    case 'exec':
-      return runProgram(check.argv, { cwd, environment }, limited);
+  const limited = limit(timeoutMs, signal);
+  try {
+    switch (check.kind) {
+      case 'http':
+        return await untilOursAnswers(
+          (over) => askHttp(check.url, { isOurs, over }, limited.signal),
+          () => hunt(targetOf(check.url), { isOurs, isListening }, limited.signal),
+          limited.signal,
+        );
+      case 'tcp':
+        return await untilOursAnswers(
+          (over) => askTcp(check, { isOurs, over }, limited.signal),
+          () => hunt(check, { isOurs, isListening }, limited.signal),
+          limited.signal,
+        );
+      case 'exec':
+        return await runProgram(check.argv, place, limited.signal);
+    }
+  } finally {
+    limited.end();
   }
 }
 
 /** Runs a program to its end: `null` for exit 0, else the reason. Aborted, it and its group are killed. */
 export async function runProgram(
   argv: readonly [string, ...string[]],
-  { cwd, environment }: Surroundings,
+  { cwd, environment, uid, gid, umask }: Surroundings,
   signal: AbortSignal,
 ): Promise<string | null> {
   if (signal.aborted) return 'not in time';
   const [file, ...args] = argv;
+  // Inherited at fork; nothing else of this process creates files in between.
+  const before = umask === undefined ? null : process.umask(umask);
   const subprocess = execa(file, args, {
     cwd,
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
     env: environment as Record<string, string>,
     extendEnv: false,
     stdin: 'ignore',
@@ -48,6 +91,7 @@ export async function runProgram(
     cleanup: false,
     buffer: false,
   });
+  if (before !== null) process.umask(before);
   const end = () => {
     if (subprocess.pid === undefined) return;
     try {
@@ -59,6 +103,8 @@ export async function runProgram(
   signal.addEventListener('abort', end, { once: true });
   const result = await subprocess;
   signal.removeEventListener('abort', end);
+  // What it has left behind in its group would pile up, check by check.
+  end();
   if (signal.aborted) return 'not in time';
   if (result.exitCode === 0) return null;
   if (result.exitCode !== undefined) return `exit ${result.exitCode}`;
@@ -67,43 +113,125 @@ export async function runProgram(
     : `cannot execute ${file}: ${'code' in result ? result.code : 'unknown'}`;
 }
 
-function checkHttp(url: string, signal: AbortSignal): Promise<string | null> {
-  if (url.startsWith('https:')) return checkHttps(url, signal);
-  return new Promise((resolve) => {
-    const request = httpRequest(url, { signal, agent: false, headers: { 'user-agent': 'gsup' } }, (response) => {
-      response.resume();
-      const status = response.statusCode ?? 0;
-      resolve(status >= 200 && status < 400 ? null : `HTTP ${status}`);
-    });
-    request.on('error', (error) => resolve(reasonOf(error)));
+type Asked = {
+  readonly isOurs: IsOurs | undefined;
+  /** A connection that ours has taken; `null`: a new one. */
+  readonly over: Socket | null;
+};
+
+type Who = { readonly isOurs: IsOurs | undefined; readonly isListening: (() => boolean | null) | undefined };
+
+/** Who has given up, or found nobody, is told as a reason by the try before. */
+async function hunt(
+  target: Target,
+  { isOurs, isListening }: Who,
+  signal: AbortSignal,
+): Promise<Socket | 'others' | 'nobody'> {
+  if (isOurs === undefined) return 'others';
+  while (isListening?.() === false && !signal.aborted) await pause(LISTENING_LOOK_MS, signal);
+  try {
+    return await huntConnection(target, isOurs, signal);
+  } catch {
+    return 'others';
+  }
+}
+
+function targetOf(url: string): Target {
+  const { hostname, port, protocol } = new URL(url);
+  const usual = protocol === 'https:' ? 443 : 80;
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: port === '' ? usual : Number(port) };
+}
+
+async function askHttp(url: string, { isOurs, over }: Asked, signal: AbortSignal): Promise<string | null> {
+  const request = requestOf(url, isOurs !== undefined, over);
+  const answered: Promise<IncomingMessage[]> = once(request, 'response', { signal });
+  // Both may be told after the last one who listens has gone.
+  answered.catch(() => {});
+  request.on('error', () => {});
+  let ours: boolean | null | undefined;
+  try {
+    ours = over !== null || isOurs === undefined || (await takenBeforehand(request, isOurs, signal));
+    if (ours === false) return OTHERS_ANSWER;
     request.end();
-  });
+    const [response] = await answered;
+    ours ??= isOf(request.socket, isOurs);
+    if (ours !== true || response === undefined) return OTHERS_ANSWER;
+    await restOf(response, signal);
+    const status = response.statusCode ?? 0;
+    return status >= 200 && status < 400 ? null : `HTTP ${status}`;
+  } catch (error) {
+    // Ours, or refused: then nobody listens, ours neither.
+    if (ours === true || (ours === undefined && !signal.aborted)) return reasonOf(error);
+    const atLast = isOf(request.socket, isOurs);
+    if (atLast === true) return reasonOf(error);
+    // What was broken off was in somebody's hands; what still hangs and is nobody's hangs for ours too.
+    return atLast === null && signal.aborted ? NOBODY_TOOK_IT : OTHERS_ANSWER;
+  } finally {
+    request.destroy();
+  }
 }
 
-function checkHttps(url: string, signal: AbortSignal): Promise<string | null> {
-  return new Promise((resolve) => {
-    // Like a kubelet: whether it answers is asked, not who it is.
-    const request = httpsRequest(url, { signal, agent: false, rejectUnauthorized: false }, (response) => {
-      response.resume();
-      const status = response.statusCode ?? 0;
-      resolve(status >= 200 && status < 400 ? null : `HTTP ${status}`);
-    });
-    request.on('error', (error) => resolve(reasonOf(error)));
-    request.end();
-  });
+function requestOf(url: string, isKept: boolean, over: Socket | null): ClientRequest {
+  // A connection that its server closes behind the answer could not be looked at any more.
+  const headers = { 'user-agent': 'gsup', ...(isKept ? { connection: 'keep-alive' } : {}) };
+  // Like a kubelet: whether it answers is asked, not who it is.
+  const rejectUnauthorized = false;
+  if (!url.startsWith('https:')) {
+    return over === null
+      ? httpRequest(url, { agent: false, headers })
+      : httpRequest(url, { headers, createConnection: () => over });
+  }
+  return over === null
+    ? httpsRequest(url, { agent: false, headers, rejectUnauthorized })
+    : httpsRequest(url, { headers, createConnection: () => tlsConnect({ socket: over, rejectUnauthorized }) });
 }
 
-function checkTcp(host: string, port: number, signal: AbortSignal): Promise<string | null> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, signal });
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(null);
-    });
-    socket.once('error', (error) => resolve(reasonOf(error)));
-  });
+/** Nothing is sent yet: most servers accept first, and what another took needs no request. */
+async function takenBeforehand(request: ClientRequest, isOurs: IsOurs, signal: AbortSignal): Promise<boolean | null> {
+  const [socket]: Socket[] = await once(request, 'socket', { signal });
+  if (socket?.connecting) await once(socket, 'connect', { signal });
+  return socket === undefined ? null : takenBy(socket, isOurs, { looks: LOOKS_BEFORE_REQUEST, signal });
 }
 
-function reasonOf(error: NodeJS.ErrnoException): string {
-  return error.name === 'AbortError' ? 'no answer in time' : (error.code ?? error.message);
+function isOf(socket: Socket | null, isOurs: IsOurs | undefined): boolean | null {
+  const isOpen = socket !== null && !socket.connecting && !socket.destroyed;
+  return isOpen && isOurs !== undefined ? isOurs(socket) : null;
+}
+
+async function restOf(response: IncomingMessage, signal: AbortSignal): Promise<void> {
+  const rest = limit(BODY_MS, signal);
+  const ended = new Promise((resolve) => {
+    response.once('end', resolve).once('close', resolve);
+    rest.signal.addEventListener('abort', resolve, { once: true });
+  });
+  response.on('error', () => {});
+  response.resume();
+  await ended;
+  rest.end();
+}
+
+async function askTcp({ host, port }: Target, { isOurs, over }: Asked, signal: AbortSignal): Promise<string | null> {
+  if (over !== null) {
+    over.destroy();
+    return null;
+  }
+  const socket = connect({ host, port });
+  socket.on('error', () => {});
+  try {
+    await once(socket, 'connect', { signal });
+    if (isOurs === undefined) return null;
+    const ours = await takenBy(socket, isOurs, { looks: Number.POSITIVE_INFINITY, signal });
+    if (ours !== null) return ours ? null : OTHERS_ANSWER;
+    // Somebody took it and closed it before it could be seen who.
+    return socket.destroyed ? OTHERS_ANSWER : NOBODY_TOOK_IT;
+  } catch (error) {
+    return isOurs !== undefined && signal.aborted ? NOBODY_TOOK_IT : reasonOf(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { name, code, message } = error as NodeJS.ErrnoException;
+  return name === 'AbortError' ? 'no answer in time' : (code ?? message);
 }

@@ -1,34 +1,40 @@
 /** Asks a check again and again, never two at once, until it is well. */
+import { FRESH_HEALTH, judge } from '../core/health.ts';
 import type { ReadyPolicy } from '../core/service.ts';
 import { type ActiveCheck, checkOnce, type Surroundings } from './check.ts';
+import { OTHERS_ANSWER } from './ownership.ts';
+import { pause } from './pause.ts';
 
 /** One try may take so long at most. */
 const TRY_TIMEOUT_MS = 5_000;
 
-/** Resolves with true when the check is well, with false when `signal` is aborted before. */
+export type Asked = {
+  readonly surroundings: Surroundings;
+  readonly signal: AbortSignal;
+  /** Takes the reason of each bad answer. */
+  notYet(reason: string): void;
+};
+
+/** Resolves with true when the check is well often enough, with false when `signal` is aborted before. */
 export async function untilReady(
   check: ActiveCheck,
   policy: ReadyPolicy,
-  surroundings: Surroundings,
-  signal: AbortSignal,
+  { surroundings, signal, notYet }: Asked,
 ): Promise<boolean> {
   const tryMs = Math.min(TRY_TIMEOUT_MS, policy.timeoutMs);
+  const thresholds = { successThreshold: policy.successThreshold, failureThreshold: Number.POSITIVE_INFINITY };
+  let health = FRESH_HEALTH;
+  if (policy.initialDelayMs > 0) await pause(policy.initialDelayMs, signal);
   while (!signal.aborted) {
-    if ((await checkOnce(check, surroundings, tryMs, signal)) === null) return !signal.aborted;
+    const reason = await checkOnce(check, surroundings, tryMs, signal);
+    if (signal.aborted) return false;
+    if (reason !== OTHERS_ANSWER) {
+      const judged = judge(health, reason === null, thresholds);
+      if (judged.verdict === 'well') return true;
+      if (reason !== null) notYet(reason);
+      health = judged.health;
+    }
     await pause(policy.intervalMs, signal);
   }
   return false;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end, { once: true });
-  });
 }

@@ -1,20 +1,32 @@
 /** Runs each effect of one instance in a few lines; what comes of it is reported as an event. */
+
 import type { InstanceEffect } from '../core/effect.ts';
-import type { InstanceEvent, InstanceRef, Timer } from '../core/event.ts';
-import type { ReadyPolicy, ServiceSpec } from '../core/service.ts';
+import type { InstanceEvent, Slot, Timer } from '../core/event.ts';
+import type { NotifyMessage } from '../core/notify.ts';
+import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
-import type { Host, HostRun, RunIdentity, RunListener, SpawnRequest, StreamName, Streams } from '../host/host.ts';
-import { LineSplitter } from '../logs/lines.ts';
+import type {
+  Host,
+  HostRun,
+  ProgramPlace,
+  RunIdentity,
+  RunListener,
+  RunProcesses,
+  SpawnRequest,
+  StreamName,
+  Streams,
+} from '../host/host.ts';
+import { Checks } from './checks.ts';
 import type { Clock } from './clock.ts';
 import { watchMemory } from './triggers.ts';
 
 /** How the streams of an instance are laid; asked at every start. */
-export type StreamsOf = (of: InstanceRef, spec: ServiceSpec) => Streams;
+export type StreamsOf = (of: Slot, spec: ServiceSpec) => Streams;
 
-type Surroundings = {
+type Machine = {
   readonly host: Host;
   readonly clock: Clock;
-  readonly environmentOf: (service: string) => Readonly<Record<string, string | undefined>>;
+  readonly environmentOf: (service: string, isNext: boolean) => Readonly<Record<string, string | undefined>>;
   readonly streamsOf: StreamsOf;
   readonly link?: {
     readonly path: string;
@@ -23,11 +35,13 @@ type Surroundings = {
 };
 
 export type InstanceEffectsOptions = {
-  readonly of: InstanceRef;
-  /** The spec of now; a run keeps the one that it was spawned with. */
-  readonly specOf: () => ServiceSpec | undefined;
-  readonly surroundings: Surroundings;
+  readonly of: Slot;
+  /** The spec of now, and whether it is one that a rolling restart brings; a run keeps what it was spawned with. */
+  readonly specOf: () => { readonly spec: ServiceSpec; readonly isNext: boolean } | undefined;
+  readonly surroundings: Machine;
   readonly report: (event: InstanceEvent) => void;
+  /** The living processes of the other instances of its service. */
+  readonly siblings: () => readonly RunProcesses[];
 };
 
 /** An event without its time: `report` adds it. */
@@ -38,30 +52,56 @@ export class InstanceEffects {
   readonly #options: InstanceEffectsOptions;
   readonly #timers = new Map<Timer, () => void>();
   #spec: ServiceSpec | null = null;
+  #isNext = false;
   #run: HostRun | null = null;
   /** The number and token of the run that is about to be spawned. */
   #prepared: { readonly run: number; readonly token: string } | null = null;
   #runNumber = 0;
-  #check: AbortController | null = null;
+  readonly #checks: Checks;
+  #status: string | null = null;
+  #appState: 'stopping' | 'reloading' | null = null;
   #hook: AbortController | null = null;
-  #onLog: ((stream: StreamName, chunk: Buffer) => void) | null = null;
-  #onMessage: ((message: unknown) => void) | null = null;
   #endWatch: () => void = () => {};
   #streams: Streams | null = null;
+  #requested: SpawnRequest | null = null;
   /** When the run began that an earlier supervisor spawned; `null`: it is ours. */
   #adoptedSince: number | null = null;
 
   constructor(options: InstanceEffectsOptions) {
     this.#options = options;
+    this.#checks = new Checks({
+      place: () => this.#place(),
+      processes: () => this.#run?.processes ?? null,
+      siblings: options.siblings,
+      recall: (listener) => this.#recallLog(listener),
+    });
   }
 
   get run(): HostRun | null {
     return this.#run;
   }
 
+  /** What the run says of itself. */
+  get status(): string | null {
+    if (this.#appState === null) return this.#status;
+    return this.#status === null ? this.#appState : `${this.#appState}: ${this.#status}`;
+  }
+
+  /** Nothing of it will be needed again. */
+  end(): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#checks.end();
+    this.#endWatch();
+    this.#hook?.abort();
+    this.#run?.release();
+    this.#run = null;
+  }
+
   /** What the next supervisor recognises the present run by; `null` when there is none. */
   get identity(): RunIdentity | null {
-    if (this.#prepared !== null) return { token: this.#prepared.token, pid: null, startTicks: 0, channel: null };
+    if (this.#prepared !== null)
+      return { token: this.#prepared.token, pid: null, startTicks: 0, channel: null, sockets: {} };
     return this.#run?.identity ?? null;
   }
 
@@ -115,7 +155,7 @@ export class InstanceEffects {
   hear(message: Readonly<Record<string, unknown>>): void {
     const run = this.#runNumber;
     const { type, phase, pending } = message;
-    if (type === 'ready') this.#onMessage?.('ready');
+    if (type === 'ready') this.#checks.messaged('ready');
     if ((type !== 'phase' && type !== 'report') || (type === 'phase' && typeof phase !== 'string')) return;
     const counts = type === 'report' ? withoutType(message) : isMap(pending) ? pending : null;
     this.#tell({ type: 'app-told', run, appPhase: typeof phase === 'string' ? phase : 'report', pending: counts });
@@ -136,11 +176,17 @@ export class InstanceEffects {
       case 'tell-app':
         this.#tellApp(effect.deadline, effect.reason);
         break;
+      case 'ask-app':
+        this.#tellLink({ type: 'pending?' });
+        break;
       case 'check-ready':
         this.#checkReady(effect.run);
         break;
+      case 'check-live':
+        this.#checkLive(effect.run);
+        break;
       case 'end-check':
-        this.#endCheck();
+        this.#checks.end();
         break;
       case 'run-hook':
         this.#runHook(effect.run);
@@ -193,6 +239,8 @@ export class InstanceEffects {
     const token = this.#prepared?.run === run ? this.#prepared.token : host.newToken();
     this.#prepared = null;
     this.#adoptedSince = null;
+    this.#status = null;
+    this.#appState = null;
     const spec = this.#specOfNow();
     this.#run = host.spawn(this.#request(spec, token), this.#listener(run));
     this.#watchMemory(spec);
@@ -203,7 +251,8 @@ export class InstanceEffects {
       spawned: (pid, command) => this.#tell({ type: 'spawned', run, pid, command }),
       spawnFailed: (reason, exitStatus) => this.#tell({ type: 'spawn-failed', run, reason, exitStatus }),
       exited: (code, signal) => this.#tell({ type: 'exited', run, code, signal }),
-      message: (message) => this.#onMessage?.(message),
+      message: (message) => this.#checks.messaged(message),
+      notified: (message) => this.#notified(run, message),
     };
   }
 
@@ -213,19 +262,25 @@ export class InstanceEffects {
     const streams = streamsOf(of, spec);
     this.#streams = streams;
     const onChunk = (stream: StreamName, chunk: Buffer): boolean => {
-      this.#onLog?.(stream, chunk);
+      this.#checks.logged(stream, chunk);
       return streams.onChunk(stream, chunk);
     };
-    if (typeof streams.output !== 'string') streams.output.listen((stream, chunk) => this.#onLog?.(stream, chunk));
-    const environment = environmentOf(of.service);
-    return { of, token, spec, environment, linkPath: link?.path ?? null, streams: { ...streams, onChunk } };
+    if (typeof streams.output !== 'string')
+      streams.output.listen((stream, chunk) => this.#checks.logged(stream, chunk));
+    const environment = environmentOf(of.service, this.#isNext);
+    const linkPath = link?.path ?? null;
+    this.#requested = { of, token, spec, environment, linkPath, streams: { ...streams, onChunk } };
+    return this.#requested;
   }
 
   #specOfNow(): ServiceSpec {
-    const spec = this.#options.specOf() ?? this.#spec;
-    if (spec === null) throw new Error(`no spec for ${this.#options.of.service}`);
-    this.#spec = spec;
-    return spec;
+    const now = this.#options.specOf();
+    if (now !== undefined) {
+      this.#spec = now.spec;
+      this.#isNext = now.isNext;
+    }
+    if (this.#spec === null) throw new Error(`no spec for ${this.#options.of.service}`);
+    return this.#spec;
   }
 
   #watchMemory(spec: ServiceSpec): void {
@@ -236,52 +291,56 @@ export class InstanceEffects {
   }
 
   #tellApp(deadline: number, reason: string): void {
-    const { link, clock } = this.#options.surroundings;
-    if (link === undefined || this.#run === null) return;
-    link.send(this.#run.identity.token, {
-      type: 'stop',
-      deadlineMs: Math.round(Math.max(0, deadline - clock.now())),
-      reason,
-    });
+    const { clock } = this.#options.surroundings;
+    this.#tellLink({ type: 'stop', deadlineMs: Math.round(Math.max(0, deadline - clock.now())), reason });
+  }
+
+  #tellLink(message: Readonly<Record<string, unknown>>): void {
+    const { link } = this.#options.surroundings;
+    if (link !== undefined && this.#run !== null) link.send(this.#run.identity.token, message);
   }
 
   #checkReady(run: number): void {
-    const ready = this.#spec?.ready ?? null;
-    if (ready === null) return;
-    const { check } = ready;
-    const tell = (by: string) => this.#tell({ type: 'ready', run, by });
-    if (check.kind === 'log') {
-      this.#watchLog(new RegExp(check.pattern), () => tell(`log line matches ${check.pattern}`));
-      this.#recallLog();
-    } else if (check.kind === 'message') this.#onMessage = (message) => message === 'ready' && tell('message');
-    else void this.#ask(check, ready, () => tell(check.kind === 'http' ? check.url : check.kind));
+    if (this.#spec !== null)
+      this.#checks.ready(this.#spec, {
+        ready: (by) => this.#tell({ type: 'ready', run, by }),
+        notYet: (reason) => this.#tell({ type: 'not-ready-yet', run, reason }),
+      });
   }
 
-  async #ask(check: Exclude<ReadyPolicy['check'], { kind: 'log' | 'message' }>, ready: ReadyPolicy, tell: () => void) {
-    const ended = new AbortController();
-    this.#check = ended;
-    const { untilReady } = await import('../probes/readiness.ts');
-    if (await untilReady(check, ready, this.#place(), ended.signal)) tell();
+  #checkLive(run: number): void {
+    if (this.#spec === null) return;
+    this.#checks.live(this.#spec, {
+      failed: (reason, count, limit) => this.#tell({ type: 'check-failed', run, reason, count, limit }),
+      sick: (reason) => this.#tell({ type: 'unhealthy', run, reason: `liveness: ${reason}` }),
+    });
   }
 
-  #watchLog(pattern: RegExp, tell: () => void): void {
-    const see = (line: Buffer) => pattern.test(line.toString()) && tell();
-    const splitters = { stdout: new LineSplitter(see), stderr: new LineSplitter(see) };
-    this.#onLog = (stream, chunk) => splitters[stream].push(chunk);
+  /** The spec of its service is another now, and it goes on: it is watched as that says. */
+  respec(): void {
+    const before = JSON.stringify(this.#spec?.live);
+    const spec = this.#specOfNow();
+    if (JSON.stringify(spec.live) !== before) this.#checkLive(this.#runNumber);
+    if (this.#run?.isAlive) this.#watchMemory(spec);
+  }
+
+  /** A message of systemd's protocol. */
+  #notified(run: number, message: NotifyMessage): void {
+    if (message.status !== undefined) this.#status = message.status;
+    if (message.stopping === true) this.#appState = 'stopping';
+    else if (message.reloading === true) this.#appState = 'reloading';
+    else if (message.ready === true) this.#appState = null;
+    if (message.extendMs !== undefined) this.#tell({ type: 'extended', run, ms: message.extendMs });
+    for (const appPhase of ['stopping', 'reloading'] as const)
+      if (message[appPhase] === true) this.#tell({ type: 'app-told', run, appPhase, pending: null });
+    this.#checks.notified(message);
   }
 
   /** The line may have come while the supervisor before this one lived. */
-  #recallLog(): void {
+  #recallLog(listener: (stream: StreamName, chunk: Buffer) => void): void {
     const { output } = this.#streams ?? {};
     if (this.#adoptedSince === null || output === undefined || typeof output === 'string') return;
-    void output.recall(this.#adoptedSince, (stream, chunk) => this.#onLog?.(stream, chunk));
-  }
-
-  #endCheck(): void {
-    this.#check?.abort();
-    this.#check = null;
-    this.#onLog = null;
-    this.#onMessage = null;
+    void output.recall(this.#adoptedSince, listener);
   }
 
   #runHook(run: number): void {
@@ -289,16 +348,16 @@ export class InstanceEffects {
     if (preStop === null) return;
     const ended = new AbortController();
     this.#hook = ended;
-    const running = import('../probes/check.ts').then(({ runProgram }) =>
+    const running = import('../probes/asking.ts').then(({ runProgram }) =>
       runProgram(preStop.argv, this.#place(), ended.signal),
     );
     this.#then(running, (reason) => ({ type: 'hook-ended', run, reason: reason ?? null }));
   }
 
   /** Where programs of the service's own run: checks and hooks. */
-  #place(): { cwd: string; environment: Readonly<Record<string, string | undefined>> } {
-    const inherited = this.#options.surroundings.environmentOf(this.#options.of.service);
-    return { cwd: this.#spec?.cwd ?? '/', environment: { ...inherited, ...this.#spec?.env } };
+  #place(): ProgramPlace {
+    const { host } = this.#options.surroundings;
+    return this.#requested === null ? { cwd: '/', environment: {} } : host.placeOf(this.#requested);
   }
 
   #arm(timer: Timer, run: number, ms: number): void {

@@ -1,9 +1,9 @@
 /** The loop: event in, state kept, effects out. It decides nothing itself. */
 import type { Effect } from '../core/effect.ts';
-import type { InstanceEvent, InstanceRef, SupervisorEvent } from '../core/event.ts';
-import { instanceName } from '../core/name.ts';
+import type { InstanceEvent, InstanceRef, Slot, SupervisorEvent } from '../core/event.ts';
+import { instanceName, parseSlotName, slotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
-import { instancesOf, type SupervisorState } from '../core/root-state.ts';
+import { instancesOf, isOnTarget, type SupervisorState, slotsOf, specAt, stateAt } from '../core/root-state.ts';
 import { pidOf } from '../core/state.ts';
 import { step } from '../core/supervisor.ts';
 import type { Host, RunIdentity } from '../host/host.ts';
@@ -22,8 +22,8 @@ export type SupervisorOptions = {
   readonly journal: Journal;
   /** 0 ≤ random < 1. */
   readonly random: () => number;
-  /** What instances of a service inherit. */
-  readonly environmentOf: (service: string) => Readonly<Record<string, string | undefined>>;
+  /** What instances of a service inherit; `isNext`: under the spec that a rolling restart brings. */
+  readonly environmentOf: (service: string, isNext: boolean) => Readonly<Record<string, string | undefined>>;
   readonly streamsOf: StreamsOf;
   /** The socket that apps find in GSUP_LINK; `null`: none. */
   readonly link?: Link;
@@ -32,7 +32,9 @@ export type SupervisorOptions = {
   /** Told after every event that changed anything. */
   readonly onChange?: () => void;
   /** Instances that are no more. */
-  readonly onForget?: (of: InstanceRef) => void;
+  readonly onForget?: (of: Slot) => void;
+  /** A service has another spec now, or keeps the one it had. */
+  readonly onSpec?: (service: string, isCommitted: boolean) => void;
 };
 
 /** The way to an app that is connected. */
@@ -84,15 +86,22 @@ export class Supervisor {
 
   /** Takes up what the supervisor before left running: each run is looked for by its identity. */
   restore(runs: Snapshot['runs']): void {
-    for (const { of, state } of instancesOf(this.#state)) {
-      const identity = runs[instanceName(of.service, of.index)] ?? null;
-      const since = 'startedAt' in state ? state.startedAt : 0;
-      const pid = this.#instanceOf(of)?.adopt(identity, { run: state.run, since }) ?? null;
+    // All are looked for before anything is decided, spares first: a rolling restart goes on from what there really is.
+    const found = instancesOf(this.#state)
+      .toSorted((a, b) => Number(b.isSpare) - Number(a.isSpare))
+      .map(({ of, state }) => {
+        const since = 'startedAt' in state ? state.startedAt : 0;
+        const pid = this.#instanceOf(of)?.adopt(runs[slotName(of)] ?? null, { run: state.run, since }) ?? null;
+        return { of, run: state.run, pid };
+      });
+    this.batch(() => {
       const at = this.#options.clock.now();
-      this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run: state.run, pid } });
-    }
-    // What was leaving and is down already goes now: nothing else of it will happen.
-    this.start([], 'restored');
+      for (const { of, run, pid } of found)
+        this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run, pid } });
+      // What was leaving and is down already goes now: nothing else of it will happen.
+      this.start([], 'restored');
+    });
+    this.#openSockets(Object.keys(this.#state.services).filter((name) => this.#state.services[name]?.waiting != null));
   }
 
   /**
@@ -144,7 +153,12 @@ export class Supervisor {
 
   /** The identity of the present run, `null` when there is none. */
   identityOf(of: InstanceRef): RunIdentity | null {
-    return this.#instances.get(instanceName(of.service, of.index))?.identity ?? null;
+    return this.#known(of)?.identity ?? null;
+  }
+
+  /** What the present run says of itself (systemd's STATUS=); `null`: nothing. */
+  statusOf(of: InstanceRef): string | null {
+    return this.#known(of)?.status ?? null;
   }
 
   /** Pids of everything that belongs to each run, the leader first; one sweep for all. */
@@ -180,10 +194,19 @@ export class Supervisor {
   }
 
   #decide(event: SupervisorEvent): Decided {
+    if (event.type === 'start') this.#openSockets(event.services);
     const was = this.#state;
     const [state, effects] = step(was, event, this.#options.random());
     this.#state = state;
     return { hasChanged: was !== state, effects, at: atOf(event) };
+  }
+
+  /** Also of a service that has to wait for others: who connects meanwhile waits too. */
+  #openSockets(services: readonly string[]): void {
+    for (const name of services) {
+      const { spec } = this.#state.services[name] ?? {};
+      if (spec !== undefined && spec.sockets.length > 0) this.#options.host.openSockets(name, spec.sockets);
+    }
   }
 
   /** What is dispatched in `work` is decided at once and done together afterwards: kept once, however much it is. */
@@ -213,18 +236,25 @@ export class Supervisor {
   /** What is about to be spawned or signalled is on disk before; everything else soon after. */
   #keep(hasChanged: boolean, effects: readonly Effect[]): void {
     const { save } = this.#options;
-    if (save === undefined) return;
     let isUrgent = false;
     for (const effect of effects) {
+      // Its place may be taken again by what comes behind.
+      if (effect.do === 'forget') this.#forget(effect.of);
       if (effect.do !== 'for') continue;
       if (effect.effect.do === 'spawn') this.#instanceOf(effect.of)?.prepare(effect.effect.run);
       isUrgent ||= ['spawn', 'signal', 'send-shutdown'].includes(effect.effect.do);
     }
+    if (save === undefined) return;
     if (isUrgent) this.save();
     else if (hasChanged && !this.#isUnsaved) {
       this.#isUnsaved = true;
       setImmediate(() => this.#isUnsaved && this.save());
     }
+  }
+
+  /** What is not kept yet is kept now: before somebody is told that it is done. */
+  flush(): void {
+    if (this.#isUnsaved) this.save();
   }
 
   /** Keeps the present state now. */
@@ -248,15 +278,29 @@ export class Supervisor {
           this.#record(effect.record, at);
           break;
         case 'forget':
-          this.#instances.delete(instanceName(effect.of.service, effect.of.index));
-          this.#options.onForget?.(effect.of);
           break;
         case 'forget-service':
+          this.#options.host.keepSockets(effect.service, []);
           break;
+        case 'commit-spec':
+        case 'revert-spec': {
+          const sockets = this.#state.services[effect.service]?.spec.sockets ?? [];
+          this.#options.host.keepSockets(effect.service, sockets);
+          this.#options.onSpec?.(effect.service, effect.do === 'commit-spec');
+          for (const { of, state } of slotsOf(this.#state, effect.service))
+            if (state.name === 'running') this.#instanceOf(of)?.respec();
+          break;
+        }
         case 'end':
           this.#end(this.#state);
       }
     }
+  }
+
+  #forget(of: Slot): void {
+    this.#instances.get(slotName(of))?.end();
+    this.#instances.delete(slotName(of));
+    this.#options.onForget?.(of);
   }
 
   #record({ phase, level, ...fields }: PhaseRecord, at: number, of?: InstanceRef): void {
@@ -264,14 +308,30 @@ export class Supervisor {
     this.#options.journal.write({ phase, ...(level ? { level } : {}), ...who, ...fields }, at);
   }
 
-  #instanceOf(of: InstanceRef): InstanceEffects | undefined {
-    const name = instanceName(of.service, of.index);
+  #known(of: InstanceRef): InstanceEffects | undefined {
+    const lane = of.lane ?? stateAt(this.#state, of)?.lane;
+    return lane === undefined ? undefined : this.#instances.get(slotName({ ...of, lane }));
+  }
+
+  #instanceOf(of: Slot): InstanceEffects | undefined {
+    const name = slotName(of);
     const known = this.#instances.get(name);
     if (known !== undefined) return known;
-    if (this.#state.services[of.service]?.instances[of.index] === undefined) return undefined;
+    if (stateAt(this.#state, of) === undefined) return undefined;
     const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
-    const specOf = () => this.#state.services[of.service]?.spec;
-    const instance = new InstanceEffects({ of, specOf, surroundings: this.#options, report });
+    const specOf = () => {
+      const service = this.#state.services[of.service];
+      if (service === undefined) return undefined;
+      const { index, lane } = of;
+      return { spec: specAt(service, index, lane), isNext: isOnTarget(service, index, lane) };
+    };
+    const siblings = () =>
+      [...this.#instances].flatMap(([other, { run }]) =>
+        other !== name && parseSlotName(other).service === of.service && run?.isAlive && run.processes
+          ? [run.processes]
+          : [],
+      );
+    const instance = new InstanceEffects({ of, specOf, surroundings: this.#options, report, siblings });
     this.#instances.set(name, instance);
     return instance;
   }

@@ -61,7 +61,7 @@ export class ProgressBoard {
 
 const ACTIONS: Readonly<Record<Change['action'], { sign: string; tint: Colour | null; words: string }>> = {
   add: { sign: '+', tint: 'green', words: 'add' },
-  replace: { sign: '~', tint: 'yellow', words: 'restart with changes' },
+  replace: { sign: '~', tint: 'yellow', words: 'replace, by a rolling restart' },
   update: { sign: '~', tint: 'yellow', words: 'change without restart' },
   scale: { sign: '~', tint: 'yellow', words: 'scale' },
   remove: { sign: '-', tint: 'red', words: 'stop and remove' },

@@ -6,7 +6,7 @@ import { paint } from './colour.ts';
 export function recordLine(record: PhaseRecord, at: number, { colour }: { colour: boolean }): string | null {
   if (isQuiet(record)) return null;
   const time = new Date(at).toISOString().slice(11, 23);
-  const who = record.instance ?? 'gsup';
+  const who = record.instance ?? record.service ?? 'gsup';
   const tint = record.level === 'error' ? 'red' : record.level === 'warn' ? 'yellow' : null;
   const message = recordMessage(record);
   return `${paint(time, 'dim', colour)} ${paint(who, 'bold', colour)}  ${tint ? paint(message, tint, colour) : message}`;

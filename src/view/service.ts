@@ -1,5 +1,6 @@
 /** `gsup show` and `gsup env`: one service as people read it; pure. */
 import type { EnvironmentView, ServiceView } from '../api/types.ts';
+import { formatAddress } from '../core/address.ts';
 import { stopNeedMs } from '../core/budget.ts';
 import { formatDuration } from '../core/duration.ts';
 import { describeExit } from '../core/record.ts';
@@ -24,7 +25,8 @@ export function showText(view: ServiceView, { now, colour }: ViewOptions): strin
     const used = one.memoryBytes === null ? '' : `, ${one.cpuPercent}% CPU, ${formatSize(one.memoryBytes)}`;
     const state = paint(statePhrase(one, now), stateColour(one), colour);
     const restarts = one.restarts === 0 ? '' : `, ${one.restarts} ${one.restarts === 1 ? 'restart' : 'restarts'}`;
-    return [`  ${one.instance}  ${state}${pid === null ? '' : `, pid ${pid}`}${used}${restarts}`, ...exit];
+    const status = one.status === null ? [] : [`    says: ${one.status}`];
+    return [`  ${one.instance}  ${state}${pid === null ? '' : `, pid ${pid}`}${used}${restarts}`, ...status, ...exit];
   });
   return [paint(view.service, 'bold', colour), ...facts, ...instances].join('\n');
 }
@@ -61,6 +63,9 @@ function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readon
         : `${restart.policy}, limit ${restart.limit} in ${formatDuration(restart.windowMs)}`,
     ],
     ['stop', `${stopping.join(', ')}; ${formatDuration(stopNeedMs(stop))} at most`],
+    ...optional('live', liveOf(spec)),
+    ...optional('sockets', spec.sockets.map(({ name, address }) => `${name} ${formatAddress(address)}`).join(', ')),
+    ['rolling', rollingOf(spec)],
     ...optional('after', needs.join(', ')),
     ...optional('before', dependents.join(', ')),
     ...optional('user', spec.user ?? ''),
@@ -69,6 +74,20 @@ function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readon
     ...optional('env', environmentOf(spec)),
     ['logs', `${logFormat}: ${logFiles.length === 0 ? 'none yet' : logFiles.join(', ')}`],
   ];
+}
+
+function liveOf({ live }: ServiceSpec): string {
+  if (live === null) return '';
+  const { check, intervalMs, failureThreshold } = live;
+  if (check.kind === 'notify') return `WATCHDOG=1 at least every ${formatDuration(intervalMs * failureThreshold)}`;
+  return `${checkOf(check)} every ${formatDuration(intervalMs)}, restarted after ${failureThreshold} bad answers`;
+}
+
+function rollingOf({ rolling }: ServiceSpec): string {
+  const { maxSurge, maxUnavailable, minReadyMs } = rolling;
+  const down = Math.max(maxUnavailable, maxSurge === 0 ? 1 : 0);
+  const how = maxSurge === 0 ? 'in place' : `${maxSurge} beside`;
+  return `${how}, ${down === 0 ? 'none' : down} down, ready for ${formatDuration(minReadyMs)} before the next`;
 }
 
 function environmentOf({ env }: ServiceSpec): string {
@@ -99,6 +118,9 @@ function checkOf(check: Check): string {
     case 'log':
       return `log line /${check.pattern}/`;
     case 'message':
-      return 'message';
+    case 'notify':
+      return check.kind;
+    case 'fd':
+      return `a line on descriptor ${check.fd}`;
   }
 }

@@ -6,6 +6,12 @@ import type { Colour } from './colour.ts';
 
 /** `now` is epoch ms. */
 export function statePhrase(view: InstanceView, now: number): string {
+  if (view.spare === 'coming') return `coming: ${phraseOf(view, now)}`;
+  if (view.spare === 'leaving' && view.state !== 'stopping') return `leaving: ${phraseOf(view, now)}`;
+  return phraseOf(view, now);
+}
+
+function phraseOf(view: InstanceView, now: number): string {
   if (view.waitingFor.length > 0) return `waiting for ${view.waitingFor.join(', ')}`;
   const uptime = view.uptimeMs === null ? '' : ` ${formatDuration(view.uptimeMs)}`;
   switch (view.state) {

@@ -72,12 +72,16 @@ test.each<[ServiceFlags, string, string?]>([
   [{ maxRestarts: 'x' }, '--max-restarts "x" is no whole number'],
   [
     { ready: 'soon' },
-    '--ready: unknown check "soon"; expected http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX or message',
+    '--ready: unknown check "soon"; expected http://…, https://…, tcp://host:port, exec:COMMAND, log:REGEX, message, notify or fd:N',
   ],
   [{ ready: 'log:(' }, '--ready: "(" is no regular expression'],
   [{ ready: 'tcp://db' }, '--ready: "db" is no address; expected host:port'],
-  [{ ready: 'notify' }, '--ready: "notify" is not supported yet by this version of gsup'],
-  [{ ready: 'fd:3' }, '--ready: "fd:3" is not supported yet by this version of gsup'],
+  [{ ready: 'fd:2' }, '--ready: "fd:2" is no descriptor; expected fd:3 to fd:255'],
+  [
+    { socket: ['http=example.org:80'] },
+    '--socket http=example.org:80: the address has a host name: "example.org"; write an address, such as 127.0.0.1 or *',
+  ],
+  [{ socket: ['3000', '3001'] }, 'two sockets have the name app', 'write --socket NAME=ADDRESS'],
   [{ readyTimeout: '3s' }, '--ready-timeout goes with --ready', 'say what to wait for'],
 ])('%j is a wrong call', (flags, message, hint) => {
   expect(failure(() => from(flags))).toEqual({ message, hint, exitStatus: 2 });

@@ -210,3 +210,42 @@ describe('a start', () => {
     expect(world.records).toEqual([{ phase: 'ignored', level: 'debug', reason: 'exited of run 9 came in run 1' }]);
   });
 });
+
+test('the app is asked what is pending before the grace period is over, and a SIGKILL is recorded with its answer', () => {
+  const world = new World(serviceSpec());
+  world.start();
+  world.spawned();
+  world.stop();
+  world.fire();
+  expect(world.phases.at(-1)).toBe('grace-warning');
+  expect(world.last).toContainEqual({ do: 'ask-app', run: 1 });
+  world.tell({ type: 'app-told', run: 1, appPhase: 'waiting', pending: { requests: 3 } });
+  world.fire();
+  expect(world.records.at(-1)).toMatchObject({ phase: 'kill-sent', appPhase: 'waiting', pending: { requests: 3 } });
+});
+
+test('an app that asks for more time to become ready gets twice its timeout at most', () => {
+  const world = new World(serviceSpec({ ready: { check: { kind: 'notify' }, timeoutMs: 10_000 } }));
+  world.start();
+  world.spawned();
+  const begun = world.now;
+  world.tell({ type: 'extended', run: 1, ms: 5_000 });
+  expect(world.timers.get('ready')?.at).toBe(begun + 10_000);
+  world.tell({ type: 'extended', run: 1, ms: 15_000 });
+  expect(world.timers.get('ready')?.at).toBe(begun + 15_000);
+  world.tell({ type: 'extended', run: 1, ms: 90_000 });
+  expect(world.timers.get('ready')?.at).toBe(begun + 20_000);
+});
+
+test('an app that asks for more time to stop gets twice its grace at most, and no more than a shutdown has', () => {
+  const deadlineOf = (world: World) => world.timers.get('rung')?.at;
+  const world = running(serviceSpec({ stop: { graceMs: 10_000 } }));
+  const begun = world.now;
+  world.stop();
+  world.tell({ type: 'extended', run: 1, ms: 90_000 });
+  expect(deadlineOf(world)).toBe(begun + 20_000);
+  const limited = running(serviceSpec({ stop: { graceMs: 10_000 } }));
+  limited.stop(12_000);
+  limited.tell({ type: 'extended', run: 1, ms: 90_000 });
+  expect(deadlineOf(limited)).toBe(limited.now + 12_000);
+});

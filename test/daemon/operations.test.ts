@@ -39,6 +39,9 @@ class Desk {
       onRecord: (callback) => listen(story.onRecord, callback as never),
       prepare: (refs) => this.prepared.push(...refs.map(({ service, index }) => `${service}:${index}`)),
       lastErrors: () => Promise.resolve(this.errors),
+      flush: () => story.supervisor.flush(),
+      setEnvironment: () => {},
+      stageEnvironment: () => {},
     });
   }
 
@@ -78,7 +81,7 @@ class Desk {
     const present = Object.values(this.story.supervisor.state.services).map(({ spec }) => spec);
     return this.operations.apply(
       planChanges(present, specs, isWhole),
-      new Map(specs.map((spec) => [spec.name, spec])),
+      new Map(specs.map((spec) => [spec.name, { spec }])),
       this.tell,
     );
   }
@@ -397,7 +400,7 @@ describe('scaling', () => {
       'ok api:1 running as 102',
       'ok api:2 running as 103',
     ]);
-    expect(desk.prepared).toEqual(['api:1', 'api:2', 'api:1', 'api:2']);
+    expect(desk.prepared).toEqual(['api:1', 'api:2']);
   });
 
   test('down stops what is too many, and forgets it', async () => {
@@ -468,10 +471,10 @@ describe('an apply', () => {
     expect(told(result)).toEqual(
       [
         'ok old:0 deleted',
-        'ok changed:0 running as 109',
+        'ok changed:0 replaced: 102 → 108',
         'ok tuned:0 running as 103',
         'ok grown:0 running as 104',
-        'ok grown:1 running as 108',
+        'ok grown:1 running as 109',
         'ok shrunk:0 running as 105',
         'ok shrunk:1 stopped cleanly, 0% of the grace period used',
         'ok same:0 running as 107',
@@ -506,7 +509,7 @@ describe('an apply', () => {
     desk.machine.manners.set('api:0', (start) => (start === 1 ? STUBBORN : {}));
     await desk.up('api');
     const result = await desk.end(desk.apply([serviceSpec({ stop: { graceMs: 500 }, cwd: '/srv' })]));
-    expect(told(result)).toEqual(['no api:0 running as 102; the run before needed SIGKILL']);
+    expect(told(result)).toEqual(['no api:0 replaced: 101 → 102; the run before needed SIGKILL']);
   });
 
   test('that replaces starts what was down as well', async () => {
@@ -542,4 +545,29 @@ test('an operation that did not begin says why in its last line, and a bug is to
   expect(refused(new TypeError('a bug'))).toMatchObject({ exitStatus: 1, error: 'internal error: TypeError: a bug' });
   expect(told).toHaveBeenCalled();
   told.mockRestore();
+});
+
+test('a reload that waits for its turn gives way to a stop that was asked for after it', async () => {
+  const desk = new Desk(serviceSpec({ rolling: { minReadyMs: 30_000 } }));
+  await desk.up('api');
+  const refs = desk.refs('api');
+  const first = desk.operations.reload(refs, desk.tell);
+  const second = desk.operations.reload(refs, desk.tell);
+  await desk.pass(100);
+  const stop = desk.operations.stop(refs, desk.tell);
+  expect(told(await desk.end(stop))).toEqual(['ok api:0 stopped cleanly, 0% of the grace period used']);
+  expect(told(await desk.end(first))).toEqual(['no api:0 not replaced: gsup stop']);
+  expect(told(await desk.end(second))).toEqual(['no api:0 not replaced: it was stopped meanwhile']);
+  expect(desk.story.stateOf('api').name).toBe('stopped');
+});
+
+test('what a command has changed is kept before it answers', async () => {
+  const desk = new Desk(serviceSpec({ instances: 2 }));
+  let kept = 0;
+  const scaled = desk.operations.scale('api', 1, desk.tell).then((line) => {
+    kept = JSON.parse(desk.machine.saved ?? '{}').state?.services.api.instances.length;
+    return line;
+  });
+  await desk.end(scaled);
+  expect(kept).toBe(1);
 });

@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import { initialState, type ServiceState, type SupervisorState } from '../../src/core/root-state.ts';
-import type { ServiceSpec } from '../../src/core/service.ts';
+import type { ReadyPolicy, ServiceSpec } from '../../src/core/service.ts';
 import { FRESH, type InstanceState } from '../../src/core/state.ts';
 import { runOf, startStatus, stopStatus } from '../../src/daemon/outcome.ts';
 import { serviceSpec } from '../kit/spec.ts';
 
 const OF = { service: 'api', index: 0 };
-const READY = { check: { kind: 'message' }, intervalMs: 1, timeoutMs: 1_000 } as const;
+const READY: ReadyPolicy = {
+  check: { kind: 'message' },
+  initialDelayMs: 0,
+  intervalMs: 1,
+  timeoutMs: 1_000,
+  successThreshold: 1,
+};
 const NOW = 100_000;
 const RUN_1 = { ...FRESH, run: 1 };
 const exitOf = (code: number | null, signal: 'SIGSEGV' | null = null) =>
@@ -40,7 +46,17 @@ const failed = (reason: string, stuckPid: number | null = null): InstanceState =
   exitStatus: null,
   stuckPid,
 });
-const starting: InstanceState = { ...RUN_1, name: 'starting', pid: 1, startedAt: NOW, forwarded: [], stopAsked: null };
+const starting: InstanceState = {
+  ...RUN_1,
+  name: 'starting',
+  pid: 1,
+  startedAt: NOW,
+  forwarded: [],
+  stopAsked: null,
+  readyBy: null,
+  isExtended: false,
+  checkSays: null,
+};
 
 const OPEN = { isOver: false, problem: null, message: '', isTimeout: false, lookAgainMs: null };
 const up = (message: string) => ({ isOver: true, problem: null, message, isTimeout: false, lookAgainMs: null });
@@ -99,6 +115,8 @@ describe('a start', () => {
       const service = {
         spec: serviceSpec({ name: 'db' }),
         instances: [db],
+        spares: {},
+        rolling: null,
         waiting: null,
         stoppedByHand: [],
         isLeaving: false,

@@ -48,7 +48,7 @@ test.concurrent('ten kill -9 of the daemon: the same pids, nothing started twice
 
 test.concurrent('a kill -9 in the middle of a stop: the next daemon ends it at the same deadline', async () => {
   await using home = new Home();
-  await home.ok(['start', fixture('stubborn.mjs'), '--grace', '2s', '--ready', 'log:ignoring']);
+  await home.ok(['start', fixture('stubborn.mjs'), '--grace', '5s', '--ready', 'log:ignoring']);
   const { pid } = await home.instance('stubborn:0');
   await using stop = home.begin(['stop', 'stubborn']);
   const { deadline = 0 } = await home.record('signal-sent', 'stubborn:0');

@@ -195,6 +195,14 @@ class FakeHost implements Host {
     return new FakeRun(machine, identity.token, leader ?? null, identity.pid);
   }
 
+  placeOf() {
+    return { cwd: '/', environment: {} };
+  }
+
+  openSockets(): void {}
+
+  keepSockets(): void {}
+
   processesOf(runs: readonly HostRun[]): readonly (readonly number[])[] {
     return runs.map(({ identity }) =>
       this.#machine.living().flatMap(({ token, pid }) => (token === identity.token ? [pid] : [])),
@@ -217,7 +225,13 @@ class FakeRun implements HostRun, RunProcesses {
   }
 
   get identity(): RunIdentity {
-    return { token: this.#token, pid: this.pid, startTicks: this.pid === null ? 0 : START_TICKS, channel: null };
+    return {
+      token: this.#token,
+      pid: this.pid,
+      startTicks: this.pid === null ? 0 : START_TICKS,
+      channel: null,
+      sockets: {},
+    };
   }
 
   get processes(): RunProcesses {
@@ -240,6 +254,14 @@ class FakeRun implements HostRun, RunProcesses {
 
   sendShutdown(): void {
     this.signal('SIGTERM', 'leader');
+  }
+
+  isListening(): null {
+    return null;
+  }
+
+  answers(): null {
+    return null;
   }
 
   findSurvivors(): Promise<readonly Survivor[]> {

@@ -1,10 +1,12 @@
 /** A town for the root reducer: services, leaders that live or not, timers and answers as data; its supervisor may die. */
+
+import { availableOf, wantedOf } from '../../src/core/availability.ts';
 import type { Effect, InstanceEffect } from '../../src/core/effect.ts';
-import type { InstanceEvent, InstanceRef, SupervisorEvent, Timer } from '../../src/core/event.ts';
-import { instanceName } from '../../src/core/name.ts';
+import type { InstanceEvent, InstanceRef, Slot, SupervisorEvent, Timer } from '../../src/core/event.ts';
+import { instanceName, slotName } from '../../src/core/name.ts';
 import type { PhaseRecord } from '../../src/core/record.ts';
 import { restoreState } from '../../src/core/restore.ts';
-import { initialState, instancesOf, type SupervisorState } from '../../src/core/root-state.ts';
+import { initialState, instancesOf, type SupervisorState, stateAt } from '../../src/core/root-state.ts';
 import type { ServiceSpec } from '../../src/core/service.ts';
 import type { SignalName } from '../../src/core/signal.ts';
 import { type InstanceState, isDown } from '../../src/core/state.ts';
@@ -12,7 +14,7 @@ import { step } from '../../src/core/supervisor.ts';
 
 type Distribute<E> = E extends { readonly at: number } ? Omit<E, 'at'> : never;
 type Told = PhaseRecord & { readonly of: string | null };
-type Answer = { readonly of: InstanceRef; readonly kind: string; readonly event: Distribute<InstanceEvent> };
+type Answer = { readonly of: Slot; readonly kind: string; readonly event: Distribute<InstanceEvent> };
 type Leader = { readonly run: number; readonly pid: number; readonly token: string };
 
 /** What the next supervisor finds on disk; `tokens`: by what the run of each instance is known. */
@@ -22,6 +24,9 @@ type Saved = {
   readonly byHand: readonly string[];
 };
 
+/** The reason of rolling restarts. */
+const ROLL = 'roll';
+
 const ENDED_BY = { 'end-hook': ['hook'], 'end-check': ['check'], release: ['look', 'drain', 'hook', 'check'] };
 
 export class Town {
@@ -29,7 +34,7 @@ export class Town {
   now = 1_000_000;
   readonly told: Told[] = [];
   readonly leaders = new Map<string, Leader>();
-  readonly timers = new Map<string, { readonly of: InstanceRef; readonly timer: Timer; run: number; at: number }>();
+  readonly timers = new Map<string, { readonly of: Slot; readonly timer: Timer; run: number; at: number }>();
   answers: Answer[] = [];
   hasEnded = false;
   /** Stopped by hand and not started since. */
@@ -77,6 +82,8 @@ export class Town {
     );
     for (const of of spawns) this.#tokens.set(nameOf(of), `token of pid ${this.#nextPid} and later`);
     if (spawns.length > 0) this.save();
+    // What has ended by itself is nobody's choice.
+    if (full.type !== 'instance' || full.event.type !== 'exited') this.#checkAvailability(was, effects);
     for (const effect of effects) this.#obey(effect);
     if (!this.#isRestoring) this.#check();
   }
@@ -101,14 +108,21 @@ export class Town {
     this.dispatch({ type: 'define', spec, reason: 'test', replaces });
   }
 
+  roll(service: string, spec: ServiceSpec | null = null): void {
+    this.dispatch({ type: 'roll', service, spec, reason: ROLL });
+  }
+
   remove(...services: readonly string[]): void {
     this.dispatch({ type: 'remove', services, reason: 'test' });
   }
 
   /** The host's answer that has waited longest, or the n-th. */
   answer(n = 0): boolean {
-    const next = this.answers[n % Math.max(1, this.answers.length)];
-    if (next === undefined) return false;
+    const picked = this.answers[n % Math.max(1, this.answers.length)];
+    if (picked === undefined) return false;
+    // Of a process nothing is heard before it is there.
+    const isOfIt = ({ of }: Answer) => nameOf(of) === nameOf(picked.of);
+    const next = this.answers.find((one) => isOfIt(one) && one.kind === 'spawn') ?? picked;
     this.answers = this.answers.filter((one) => one !== next);
     this.tell(next.of, next.event);
     return true;
@@ -122,7 +136,12 @@ export class Town {
 
   /** A leader ends by itself. */
   exit(service: string, index: number, code: number | null, signal: SignalName | null = null): void {
-    const of = { service, index };
+    const lane = this.state.services[service]?.instances[index]?.lane ?? 0;
+    this.exitAt({ service, index, lane }, code, signal);
+  }
+
+  /** The same for one of the two places of an index. */
+  exitAt(of: Slot, code: number | null, signal: SignalName | null = null): void {
     const leader = this.leaders.get(nameOf(of));
     if (leader === undefined) return;
     this.leaders.delete(nameOf(of));
@@ -191,17 +210,18 @@ export class Town {
   }
 
   #note(event: SupervisorEvent): void {
-    if (event.type === 'stop') for (const of of event.instances) this.#byHand.add(nameOf(of));
-    if (event.type === 'restart') for (const of of event.instances) this.#byHand.delete(nameOf(of));
+    const instance = (of: InstanceRef) => instanceName(of.service, of.index);
+    if (event.type === 'stop') for (const of of event.instances) this.#byHand.add(instance(of));
+    if (event.type === 'restart') for (const of of event.instances) this.#byHand.delete(instance(of));
     if (event.type === 'start') {
       for (const service of event.services) {
         const indexes = event.indexes ?? [...(this.state.services[service]?.instances.keys() ?? [])];
-        for (const index of indexes) this.#byHand.delete(nameOf({ service, index }));
+        for (const index of indexes) this.#byHand.delete(instance({ service, index }));
       }
     }
     if (event.type === 'shutdown') {
       this.#hasShutDown = true;
-      if (event.isByHand === true) for (const { of } of instancesOf(this.state)) this.#byHand.add(nameOf(of));
+      if (event.isByHand === true) for (const { of } of instancesOf(this.state)) this.#byHand.add(instance(of));
     }
   }
 
@@ -216,14 +236,18 @@ export class Town {
   }
 
   /** Instances go from the highest index, and only when nothing of them lives. */
-  #forget(of: InstanceRef): void {
+  #forget(of: Slot): void {
     must(!this.leaders.has(nameOf(of)), `${nameOf(of)} is forgotten and lives`);
-    must((this.state.services[of.service]?.instances.length ?? 0) <= of.index, `${nameOf(of)} goes out of turn`);
-    this.#byHand.delete(nameOf(of));
+    const state = stateAt(this.state, of);
+    // Its place may be taken again in the same step.
+    const isAnother = state?.name === 'starting' && state.pid === null;
+    must(state === undefined || isAnother, `${nameOf(of)} is forgotten and has a state`);
     this.#highestRun.delete(nameOf(of));
+    if ((this.state.services[of.service]?.instances.length ?? 0) > of.index) return;
+    this.#byHand.delete(instanceName(of.service, of.index));
   }
 
-  #obeyFor(of: InstanceRef, effect: InstanceEffect): void {
+  #obeyFor(of: Slot, effect: InstanceEffect): void {
     const name = nameOf(of);
     const { leaders } = this;
     if (effect.do === 'spawn') this.#spawn(of, effect.run);
@@ -233,7 +257,7 @@ export class Town {
       const { run, timer } = effect;
       this.timers.set(`${name} ${timer}`, { of, timer, run, at: this.now + effect.ms });
     } else if (effect.do === 'disarm') this.timers.delete(`${name} ${effect.timer}`);
-    else if (effect.do === 'signal' && effect.signal === 'SIGKILL') this.exit(of.service, of.index, null, 'SIGKILL');
+    else if (effect.do === 'signal' && effect.signal === 'SIGKILL') this.exitAt(of, null, 'SIGKILL');
     else if (effect.do === 'find-survivors') {
       must(!leaders.has(name), `${name} is looked through and its leader lives`);
       this.#ask(of, 'look', { type: 'survivors-found', run: effect.run, survivors: [] });
@@ -246,14 +270,14 @@ export class Town {
     }
   }
 
-  #ask(of: InstanceRef, kind: string, event: Distribute<InstanceEvent>): void {
+  #ask(of: Slot, kind: string, event: Distribute<InstanceEvent>): void {
     this.answers.push({ of, kind, event });
   }
 
-  #spawn(of: InstanceRef, run: number): void {
+  #spawn(of: Slot, run: number): void {
     const name = nameOf(of);
     must(!this.leaders.has(name), `two runs of ${name}`);
-    must(!this.#byHand.has(name), `${name} was stopped by hand`);
+    must(!this.#byHand.has(instanceName(of.service, of.index)), `${name} was stopped by hand`);
     must(run > (this.#highestRun.get(name) ?? 0), `run ${run} of ${name} comes again`);
     this.#highestRun.set(name, run);
     const pid = this.#nextPid++;
@@ -276,7 +300,31 @@ export class Town {
     return services.some(({ spec, instances }) => spec.critical && instances.some(({ name }) => name === 'failed'));
   }
 
+  /** What a rolling restart asks to leave is ready, and still enough are ready without it. */
+  #checkAvailability(was: SupervisorState, effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.do !== 'for' || effect.effect.do !== 'record') continue;
+      const { phase, reason } = effect.effect.record;
+      const { of } = effect;
+      if (phase !== 'stop-requested' || reason !== ROLL || stateAt(was, of)?.name !== 'running') continue;
+      const service = this.state.services[of.service];
+      if (service?.rolling == null) continue;
+      const { maxSurge, maxUnavailable } = service.rolling.target.rolling;
+      const bound = wantedOf(service).length - Math.max(maxUnavailable, maxSurge === 0 ? 1 : 0);
+      const ready = availableOf(service);
+      must(ready >= bound, `${ready} of ${service.spec.name} are ready without ${nameOf(of)}, ${bound} have to be`);
+    }
+  }
+
   #check(): void {
+    for (const { spec, instances, spares, rolling } of Object.values(this.state.services)) {
+      const beside = Object.keys(spares).length;
+      const surge = rolling?.target.rolling.maxSurge ?? 0;
+      const leftOver = Object.entries(spares).filter(([key]) => rolling?.underWay[Number(key)] === undefined).length;
+      if (rolling !== null) must(beside <= surge + leftOver, `${beside} of ${spec.name} beside, ${surge} are allowed`);
+      for (const [key, spare] of Object.entries(spares))
+        must(spare.lane !== instances[Number(key)]?.lane, `${spec.name}:${key} has two in one place`);
+    }
     for (const { of, state } of instancesOf(this.state)) {
       const name = nameOf(of);
       const isArmed = (timer: Timer) => this.timers.has(`${name} ${timer}`);
@@ -297,8 +345,8 @@ export class Town {
   }
 }
 
-function nameOf({ service, index }: InstanceRef): string {
-  return instanceName(service, index);
+function nameOf(of: Slot): string {
+  return slotName(of);
 }
 
 /** Thousands of towns are looked at after every step: `expect` would take most of the time. */

@@ -30,7 +30,7 @@ function saved(...names: readonly string[]): Saved {
   const services = names.map((name) => serviceSpec({ name }));
   return {
     state: initialState({ services, shutdownTimeoutMs: null }, true),
-    runs: { 'api:0': { token: 't', pid: 7, startTicks: 8, channel: null } },
+    runs: { 'api:0': { token: 't', pid: 7, startTicks: 8, channel: null, sockets: {} } },
     bootId: 'boot',
     environments: { api: 'e' },
     file: null,

@@ -72,7 +72,13 @@ describe('the state is kept', () => {
     story.start('api');
     const kept = JSON.parse(machine.saved ?? '') as ReturnType<typeof keptOf>;
     expect(machine.deeds).toEqual(['saved', 'spawn api:0']);
-    expect(kept.runs['api:0']).toEqual({ token: machine.living()[0]?.token, pid: null, startTicks: 0, channel: null });
+    expect(kept.runs['api:0']).toEqual({
+      token: machine.living()[0]?.token,
+      pid: null,
+      startTicks: 0,
+      channel: null,
+      sockets: {},
+    });
     expect(kept.state.services['api']?.instances[0]).toMatchObject({ name: 'starting', run: 1, pid: null });
     await machine.pass(1_000);
     const before = machine.deeds.lastIndexOf('spawn api:0') - 1;
@@ -84,7 +90,13 @@ describe('the state is kept', () => {
     const machine = new FakeMachine();
     const story = await upAndRunning(machine, {});
     expect(keptOf(machine).state.services['api']?.instances[0]).toMatchObject({ name: 'running', pid: 101 });
-    expect(keptOf(machine).runs['api:0']).toEqual({ token: 'token-1', pid: 101, startTicks: 7, channel: null });
+    expect(keptOf(machine).runs['api:0']).toEqual({
+      token: 'token-1',
+      pid: 101,
+      startTicks: 7,
+      channel: null,
+      sockets: {},
+    });
     story.stop('api');
     await turn();
     expect(keptOf(machine).state.services['api']).toMatchObject({ stoppedByHand: [0] });
@@ -141,7 +153,13 @@ describe('adoption', () => {
     story.reborn();
     await machine.pass(10);
     expect(story.stateOf('api')).toMatchObject({ name: 'running', run: 1, pid: 101 });
-    expect(keptOf(machine).runs['api:0']).toEqual({ token: 'token-1', pid: 101, startTicks: 7, channel: null });
+    expect(keptOf(machine).runs['api:0']).toEqual({
+      token: 'token-1',
+      pid: 101,
+      startTicks: 7,
+      channel: null,
+      sockets: {},
+    });
     story.stop('api');
     await machine.pass(10);
     expect([story.stateOf('api').name, machine.living()]).toEqual(['stopped', []]);

@@ -33,6 +33,25 @@ export function restartCommand(): Command {
     });
 }
 
+export function reloadCommand(): Command {
+  return named('reload')
+    .alias('rolling-restart')
+    .summary('replace instances one by one, without a failed request')
+    .description(
+      'Replaces each NAME by a rolling restart: the new instance is ready, and stays so, before the old one gets a signal. One that does not get ready is removed and the old one stays. What is stopped is started.',
+    )
+    .option('--update-env', "take this command's environment, removed variables included")
+    .addHelpText('after', '\nExample:\n  gsup reload api')
+    .action(async (names: string[], flags: Flags) => {
+      const { client } = connect();
+      const environment = flags.updateEnv === true ? { environment: ownEnvironment() } : {};
+      process.exitCode = await follow(
+        client.reload({ names, ...environment }),
+        shown('the rolling restart', names, flags),
+      );
+    });
+}
+
 export function deleteCommand(): Command {
   return named('delete')
     .alias('del')

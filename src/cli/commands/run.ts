@@ -27,7 +27,8 @@ export function runCommand(): Command {
 
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
-  const spec = config === undefined ? specOfTarget(words, flags) : await specOfFile(config, words, command, ['tty']);
+  const read = (file: string) => specOfFile(file, words, command, ['tty']);
+  const spec = config === undefined ? specOfTarget(words, flags) : await read(config);
   const isSingle = config === undefined && spec.services[0]?.instances === 1;
   if (flags.tty === true && !isSingle) throw usageError('--tty goes with one command and one instance');
   process.exitCode = await runForeground({
@@ -36,6 +37,7 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     isInTerminal: flags.tty === true,
     logFormat: flags.logFormat,
     environment: process.env,
+    reread: config === undefined ? null : () => read(config),
   });
 }
 

@@ -1,0 +1,64 @@
+/** The Unix datagram sockets that Node doesn't have, by koffi: an optional dependency, `null` where it is missing. */
+import { getSystemErrorName } from 'node:util';
+import type Koffi from 'koffi';
+
+/** sys/socket.h: AF_UNIX; SOCK_DGRAM with SOCK_CLOEXEC and SOCK_NONBLOCK; MSG_TRUNC. */
+const UNIX = 1;
+const DATAGRAM_CLOSED_ON_EXEC_NONBLOCKING = 2 | 0x80000 | 0x800;
+const WHOLE_LENGTH = 0x20;
+/** sys/un.h: the family and the path with its NUL. */
+const ADDRESS_BYTES = 110;
+const PATH_AT = 2;
+
+export type NativeNotify = {
+  /** A datagram socket bound to `path`, which must be free; else the name of the error, as EACCES. */
+  bindDatagram(path: string): { readonly fd: number } | { readonly error: string };
+  /**
+   * Takes one datagram: its whole length, be it longer than the buffer, or -1 when there is none. Descriptors that come
+   * along are closed by the kernel, for nobody asks for them (unix(7), MSG_CTRUNC).
+   */
+  receive(fd: number, buffer: Buffer): number;
+};
+
+let loaded: Promise<NativeNotify | null> | null = null;
+let present: NativeNotify | null = null;
+
+/** It, where it has been loaded already. */
+export function nativeNotifyNow(): NativeNotify | null {
+  return present;
+}
+
+/** Loads it once; every later call answers the same. */
+export function loadNativeNotify(): Promise<NativeNotify | null> {
+  loaded ??= import('koffi').then(
+    ({ default: koffi }) => {
+      present = bind(koffi);
+      return present;
+    },
+    () => null,
+  );
+  return loaded;
+}
+
+function bind(koffi: typeof Koffi): NativeNotify {
+  const libc = koffi.load(null as unknown as string);
+  const socket = libc.func('int socket(int domain, int type, int protocol)');
+  const bindTo = libc.func('int bind(int fd, void *address, unsigned int length)');
+  const close = libc.func('int close(int fd)');
+  const recv = libc.func('long recv(int fd, void *buffer, size_t length, int flags)');
+  const errorName = () => getSystemErrorName(-koffi.errno());
+  return {
+    bindDatagram: (path) => {
+      const fd = Number(socket(UNIX, DATAGRAM_CLOSED_ON_EXEC_NONBLOCKING, 0));
+      if (fd < 0) return { error: errorName() };
+      const address = Buffer.alloc(ADDRESS_BYTES);
+      address.writeUInt16LE(UNIX);
+      address.write(path, PATH_AT);
+      if (Number(bindTo(fd, address, address.length)) === 0) return { fd };
+      const error = errorName();
+      close(fd);
+      return { error };
+    },
+    receive: (fd, buffer) => Number(recv(fd, buffer, buffer.length, WHOLE_LENGTH)),
+  };
+}

@@ -1,0 +1,93 @@
+/** The socket that a service tells its state to, as systemd's NOTIFY_SOCKET: made, listened to, removed. */
+import { chmodSync, closeSync, lstatSync, rmSync } from 'node:fs';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
+import { type NotifyMessage, parseNotify } from '../core/notify.ts';
+import { type NativeNotify, nativeNotifyNow } from './native-notify.ts';
+import { whenReadable } from './readable.ts';
+
+/** sockaddr_un has 108 bytes, the last one a NUL. */
+const LONGEST_PATH = 107;
+/** As long as a sender's buffer lets a datagram be (net.core.wmem_default); what is longer is left out whole. */
+const LONGEST_MESSAGE = 256 * 1024;
+/** One that never stops sending must not hold up everything else; the rest is told in the next turn. */
+const MOST_AT_ONCE = 200;
+
+export type NotifySocket = {
+  readonly path: string;
+  /** Hears no more, and removes the file. */
+  close(): void;
+};
+
+/** Shared by all sockets: it is read before anything else happens. */
+let buffer: Buffer | null = null;
+
+/** Whether a socket can have this path. */
+export function socketPathFits(path: string): boolean {
+  return Buffer.byteLength(path) <= LONGEST_PATH;
+}
+
+/**
+ * Listens at `path`, in place of whatever was there; everybody who can reach it may send. What says nothing known (a
+ * BARRIER) is not told. `null` without koffi, or before loadNativeNotify() has ended; a GsupError where there can be no
+ * socket.
+ */
+export function openNotify(path: string, hear: (message: NotifyMessage) => void): NotifySocket | null {
+  if (!socketPathFits(path)) {
+    const hint = `a socket's path has ${LONGEST_PATH} bytes at most: set GSUP_HOME to a shorter one`;
+    throw new GsupError(`cannot listen on ${path}: it is too long`, { exitStatus: EXIT.failed, hint });
+  }
+  const native = nativeNotifyNow();
+  if (native === null) return null;
+  const { fd, inode } = listenAt(native, path);
+  let isOpen = true;
+  const readable = whenReadable(fd, () => {
+    for (let count = 0; isOpen && count < MOST_AT_ONCE; count++) {
+      const text = receive(native, fd);
+      if (text === null) return;
+      const message = parseNotify(text);
+      if (Object.keys(message).length > 0) hear(message);
+    }
+  });
+  return {
+    path,
+    close: () => {
+      if (!isOpen) return;
+      isOpen = false;
+      readable.close();
+      // A later socket may have the path by now.
+      if (inodeOf(path) === inode) rmSync(path, { force: true });
+    },
+  };
+}
+
+function listenAt(native: NativeNotify, path: string): { fd: number; inode: number | null } {
+  let bound: ReturnType<NativeNotify['bindDatagram']> | null = null;
+  try {
+    rmSync(path, { force: true });
+    bound = native.bindDatagram(path);
+    if ('error' in bound) throw cannotListen(path, bound.error);
+    // Services run as other users.
+    chmodSync(path, 0o666);
+    return { fd: bound.fd, inode: inodeOf(path) };
+  } catch (error) {
+    if (isGsupError(error)) throw error;
+    if (bound !== null && 'fd' in bound) closeSync(bound.fd);
+    throw cannotListen(path, (error as NodeJS.ErrnoException).code ?? String(error), error);
+  }
+}
+
+function cannotListen(path: string, why: string, cause?: unknown): GsupError {
+  return new GsupError(`cannot listen on ${path}: ${why}`, { exitStatus: EXIT.failed, cause });
+}
+
+/** The text of the next datagram, empty for one that is too long; `null` when there is none. */
+function receive(native: NativeNotify, fd: number): string | null {
+  buffer ??= Buffer.allocUnsafeSlow(LONGEST_MESSAGE);
+  const length = native.receive(fd, buffer);
+  if (length < 0) return null;
+  return length > buffer.length ? '' : buffer.toString('utf8', 0, length);
+}
+
+function inodeOf(path: string): number | null {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino ?? null;
+}

@@ -1,0 +1,53 @@
+/** The file of a Unix socket: a dead server's is cleared away, our own is known again. */
+import { lstatSync, type Stats, unlinkSync } from 'node:fs';
+import type { SocketAddress } from '../core/service.ts';
+import { LONGEST_PATH } from './socket-address.ts';
+import { cannotListen, heldBy, noSocket, notRemovable, tooLong } from './socket-failure.ts';
+import { findListener } from './socket-table.ts';
+
+type UnixAddress = Extract<SocketAddress, { kind: 'unix' }>;
+
+/** Makes room for a socket. @throws {GsupError} when the path can't be one, or something is there that lives or is no socket. */
+export function clearPath(address: UnixAddress): void {
+  const { path } = address;
+  if (Buffer.byteLength(path) > LONGEST_PATH) throw cannotListen(address, tooLong(path));
+  const stat = statOf(path);
+  if (stat === null) return;
+  if (!stat.isSocket()) throw cannotListen(address, noSocket());
+  const inode = findListener(address);
+  if (inode !== null) throw cannotListen(address, heldBy(address, inode));
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    throw cannotListen(address, notRemovable((error as NodeJS.ErrnoException).code ?? 'unknown error'));
+  }
+}
+
+/** `null` also for what can't be looked at: bind(2) will tell. */
+function statOf(path: string): Stats | null {
+  try {
+    return lstatSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** What a file is known by, `null` when there is none: its inode's number alone may be another's once it was removed. */
+export function fileIdentity(path: string): string | null {
+  try {
+    const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });
+    return `${dev}:${ino}:${birthtimeNs}`;
+  } catch {
+    return null;
+  }
+}
+
+/** Removes it if it still is that one. */
+export function removeFile(path: string, identity: string): void {
+  if (fileIdentity(path) !== identity) return;
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone in this moment, or not ours to remove; the next one who binds there sees that nobody listens.
+  }
+}

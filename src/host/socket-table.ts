@@ -1,0 +1,153 @@
+/** What the kernel tells of the listening sockets of this machine (/proc/net), and which process holds one. */
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { basename, isAbsolute, resolve } from 'node:path';
+import type { SocketAddress } from '../core/service.ts';
+import { commandLine } from './processes.ts';
+import { hostBytes } from './socket-address.ts';
+
+/** net/tcp_states.h and __SO_ACCEPTCON of linux/net.h. */
+const TCP_LISTEN = '0A';
+const UNIX_LISTENING = '00010000';
+
+export type Holder = { readonly pid: number; readonly command: string };
+type TcpListener = { readonly inode: string; readonly host: Buffer; readonly port: number };
+type UnixListener = { readonly inode: string; readonly path: string };
+
+/** The inode of the socket that is in the way of `address`: one that listens there, or on every address. */
+export function findListener(address: SocketAddress): string | null {
+  if (address.kind === 'unix') return findUnixListener(address.path);
+  const wanted = hostBytes(address.host);
+  const there = tcpListeners().filter(({ port }) => port === address.port);
+  const found = there.find(({ host }) => host.equals(wanted)) ?? there.find(({ host }) => overlap(host, wanted));
+  return found?.inode ?? null;
+}
+
+/** Whether the socket with this inode listens on exactly that address; `0.0.0.0` is `::` where there is no IPv6. */
+export function isListening(inode: string, address: SocketAddress): boolean {
+  if (address.kind === 'unix') {
+    return unixListeners().some((one) => one.inode === inode && one.path === address.path);
+  }
+  const hosts = [address.host, ...(address.host === '::' ? ['0.0.0.0'] : [])].map(hostBytes);
+  const found = tcpListeners().find((one) => one.inode === inode);
+  return found !== undefined && found.port === address.port && hosts.some((host) => host.equals(found.host));
+}
+
+/** Whether the file of a Unix socket may be this one's: no other listens by that name. */
+export function isOnlyListener(inode: string, path: string): boolean {
+  return unixListeners().every((one) => one.inode === inode || one.path !== path);
+}
+
+/** A process that has the socket, as far as we may look. */
+export function findHolder(inode: string): Holder | null {
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || descriptorsOf(pid, kernelName(inode)).length === 0) continue;
+    return { pid, command: commandLine(pid) };
+  }
+  return null;
+}
+
+/** The descriptors by which a process has something; none where we may not look. */
+export function descriptorsOf(pid: number, name: string): readonly number[] {
+  try {
+    const entries = readdirSync(`/proc/${pid}/fd`);
+    return entries.filter((entry) => nameOf(pid, entry) === name).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** `socket:[inode]` of a descriptor of a process, as /proc has it; empty when there is none. */
+export function nameOf(pid: number | 'self', fd: number | string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return '';
+  }
+}
+
+/** The inode in `socket:[inode]`, or `null`. */
+export function inodeOf(name: string): string | null {
+  return /^socket:\[(\d+)\]$/.exec(name)?.[1] ?? null;
+}
+
+function kernelName(inode: string): string {
+  return `socket:[${inode}]`;
+}
+
+/** All 0, or all 0 in an IPv4 address mapped into IPv6. */
+function isWildcard(host: Buffer): boolean {
+  return unmapped(host).every((byte) => byte === 0);
+}
+
+function overlap(one: Buffer, other: Buffer): boolean {
+  const [a, b] = [unmapped(one), unmapped(other)];
+  if (a.equals(b)) return true;
+  // `::` takes IPv4 too, 0.0.0.0 takes no IPv6.
+  const covers = (all: Buffer, host: Buffer) => isWildcard(all) && (all.length === 16 || host.length === 4);
+  return covers(a, b) || covers(b, a);
+}
+
+function unmapped(host: Buffer): Buffer {
+  const isMapped = host.length === 16 && host.subarray(0, 12).equals(hostBytes('::ffff:0:0').subarray(0, 12));
+  return isMapped ? host.subarray(12) : host;
+}
+
+function tcpListeners(): readonly TcpListener[] {
+  return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap(linesOf).flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const [hex = '', port = ''] = fields[1]?.split(':') ?? [];
+    const inode = fields[9];
+    if (fields[3] !== TCP_LISTEN || inode === undefined) return [];
+    // Words of 32 bits, each printed as a number of this machine's byte order.
+    const words = Uint32Array.from(hex.match(/.{8}/g) ?? [], (word) => Number.parseInt(word, 16));
+    return [{ inode, host: Buffer.from(words.buffer), port: Number.parseInt(port, 16) }];
+  });
+}
+
+/** Its path is as it was bound: relative to where its process was, perhaps, or by way of a link. */
+function findUnixListener(path: string): string | null {
+  const found = unixListeners().find((one) => one.path === path || (sameName(one.path, path) && isFileOf(one, path)));
+  return found?.inode ?? null;
+}
+
+function sameName(one: string, other: string): boolean {
+  return basename(one) === basename(other);
+}
+
+/** In doubt it is: a living server's file must not be taken away. */
+function isFileOf({ inode, path: bound }: UnixListener, path: string): boolean {
+  const folder = isAbsolute(bound) ? '/' : folderOf(inode);
+  if (folder === null) return true;
+  try {
+    const [one, other] = [statSync(resolve(folder, bound)), statSync(path)];
+    return one.dev === other.dev && one.ino === other.ino;
+  } catch {
+    return false;
+  }
+}
+
+function folderOf(inode: string): string | null {
+  const holder = findHolder(inode);
+  try {
+    return holder === null ? null : readlinkSync(`/proc/${holder.pid}/cwd`);
+  } catch {
+    return null;
+  }
+}
+
+function unixListeners(): readonly UnixListener[] {
+  return linesOf('/proc/net/unix').flatMap((line) => {
+    const match = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.+)$/.exec(line);
+    return match?.[1] === UNIX_LISTENING && match[2] && match[3] ? [{ inode: match[2], path: match[3] }] : [];
+  });
+}
+
+/** Of a table of the kernel, without its head; none where it has no such table. */
+function linesOf(file: string): readonly string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n').slice(1);
+  } catch {
+    return [];
+  }
+}
