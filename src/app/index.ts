@@ -1,0 +1,28 @@
+/** `gsup/app`: graceful shutdown inside an app, with and without gsup around it. */
+export type {
+  CancellationToken,
+  Duration,
+  Explanation,
+  Flushable,
+  HealthHandler,
+  HookContext,
+  HookOptions,
+  LevelLogger,
+  LogRecord,
+  Outcome,
+  Pending,
+  PersistOptions,
+  Phase,
+  Pool,
+  ServerOptions,
+  ServerReport,
+  Shutdown,
+  ShutdownOptions,
+  ShutdownReport,
+  Step,
+  Trigger,
+  WebSocketServerLike,
+} from './api.ts';
+export { createShutdown } from './shutdown.ts';
+export { ShuttingDownError } from './shutting-down-error.ts';
+export { suggestedGrace } from './suggested-grace.ts';

@@ -1,0 +1,142 @@
+/** The sequence of a shutdown: its phases, in order, each within what is left of the deadline. */
+import type { CancellationToken, Pending, Phase, ShutdownOptions, ShutdownReport, Trigger } from './api.ts';
+import { type Changes, everySoOften } from './changes.ts';
+import { Deadline } from './deadline.ts';
+import type { Failure, Hooks } from './hooks.ts';
+import { flushAll, flushablesOf, type Log } from './log.ts';
+import type { States } from './persist.ts';
+import { reportOf } from './report.ts';
+import type { Servers } from './servers.ts';
+import type { Settings } from './settings.ts';
+import { ShuttingDownError } from './shutting-down-error.ts';
+import type { SupervisorLink } from './supervisor-link.ts';
+import type { Tasks } from './tasks.ts';
+
+const KUBERNETES_DRAIN_MS = 5000;
+/** Counts go up the link at most this often. */
+const TELL_EVERY_MS = 200;
+/** For what the report itself adds to the logs. */
+const LAST_FLUSH_MS = 200;
+/** Sentences that go up the link. */
+const SENTENCES = 10;
+
+/** What a shutdown works on. */
+export type Parts = {
+  readonly options: ShutdownOptions;
+  readonly settings: Settings;
+  readonly root: CancellationToken;
+  readonly changes: Changes;
+  readonly log: Log;
+  readonly link: SupervisorLink;
+  readonly tasks: Tasks;
+  readonly servers: Servers;
+  readonly hooks: Hooks;
+  readonly states: States;
+  /** Errors that nobody caught; more may come. */
+  readonly errors: readonly unknown[];
+  readonly pending: () => Pending;
+};
+
+export class Sequence {
+  readonly #parts: Parts;
+  readonly #trigger: Trigger;
+  readonly #reason: string;
+  readonly #startedAt = Date.now();
+  readonly #phases: { phase: Phase; ms: number; outcome: 'done' | 'late' }[] = [];
+  readonly #failures: Failure[] = [];
+  readonly deadline: Deadline;
+  phase: Phase | 'running' | 'done' = 'running';
+
+  constructor(parts: Parts, ms: number, { trigger, reason }: { readonly trigger: Trigger; readonly reason: string }) {
+    this.#parts = parts;
+    this.#trigger = trigger;
+    this.#reason = reason;
+    this.deadline = new Deadline(ms);
+  }
+
+  /** The whole shutdown. Never rejects. */
+  async run(): Promise<ShutdownReport> {
+    const { tasks, servers, states, hooks, link, root } = this.#parts;
+    tasks.begin();
+    link.hurry();
+    root.cancel(new ShuttingDownError(this.#reason));
+
+    await this.#enter('draining', (until) => this.#serveOn(until));
+    await this.#enter('closing-servers', () => servers.close());
+    await this.#enter('waiting', (until) => this.#untilQuiet(until));
+    servers.cut();
+    await this.#enter('persisting', (until) => states.save(until));
+    await this.#enter('closing', (until) => hooks.run('close', until));
+    await this.#enter('flushing', (until) => this.#flush(until));
+
+    return this.#report();
+  }
+
+  /** Where it is, to the supervisor. */
+  tellPhase(): void {
+    this.#parts.link.send({ type: 'phase', phase: this.phase, pending: this.#parts.pending() });
+  }
+
+  /** `work` ends before `until`, and says whether it was done. */
+  async #enter(phase: Phase, work: (until: Deadline) => Promise<boolean>): Promise<void> {
+    const { log, pending, settings } = this.#parts;
+    const until = this.deadline.child(settings.phaseMs[phase]);
+    this.phase = phase;
+    const remainingMs = Math.round(this.deadline.leftMs);
+    log.tell('info', `shutdown: ${phase}`, { phase, pending: pending(), remainingMs });
+    this.tellPhase();
+    const isDone = await work(until);
+    this.#phases.push({ phase, ms: until.elapsedMs, outcome: isDone ? 'done' : 'late' });
+  }
+
+  /** Load balancers look away before the listener closes. */
+  async #serveOn(until: Deadline): Promise<boolean> {
+    const { options, settings, servers } = this.#parts;
+    const isInKubernetes = process.env['KUBERNETES_SERVICE_HOST'] !== undefined && !servers.isEmpty;
+    const automatic = isInKubernetes ? KUBERNETES_DRAIN_MS : 0;
+    const wantedMs = settings.drainMs === 'auto' ? automatic : settings.drainMs;
+    if (wantedMs === 0 || options.immediate === true || this.#trigger.kind === 'end') return true;
+    await until.inTime(new Promise(() => {}), { ownMs: Math.min(wantedMs, until.leftMs / 2) });
+    return true;
+  }
+
+  async #untilQuiet(until: Deadline): Promise<boolean> {
+    const { options, changes, pending, servers, hooks, states } = this.#parts;
+    const isQuiet = (): boolean => {
+      const { tasks, workers, tracked } = pending();
+      return tasks + workers + tracked === 0 && !servers.isBusy;
+    };
+    if (options.immediate === true) return isQuiet();
+    const stopTelling = changes.watch(everySoOften(TELL_EVERY_MS, () => this.tellPhase()));
+    const isDone = await until.inTime(changes.until(isQuiet), { later: hooks.left + states.left > 0 ? 1 : 0 });
+    stopTelling();
+    return isDone;
+  }
+
+  async #flush(until: Deadline): Promise<boolean> {
+    const { hooks, options } = this.#parts;
+    const areDone = await hooks.run('flush', until);
+    try {
+      return (await until.inTime(flushAll(flushablesOf(options)))) && areDone;
+    } catch (error) {
+      this.#failures.push({ where: 'flushing', error });
+      return areDone;
+    }
+  }
+
+  /** Last words: to the log, and to the supervisor. */
+  async #report(): Promise<ShutdownReport> {
+    this.phase = 'done';
+    const told = { reason: this.#reason, trigger: this.#trigger, startedAt: this.#startedAt, deadline: this.deadline };
+    const report = reportOf({ ...this.#parts, ...told, phases: this.#phases, failures: this.#failures });
+    const { log, link, options } = this.#parts;
+    const { reason, exitCode, durationMs, deadlineMs, undone, phases, errors } = report;
+    if (exitCode === 0) log.tell('info', `shutdown: done in ${durationMs} ms`, { type: 'report', ...report });
+    else log.insist('error', `shutdown: ${[...undone, ...errors].join('; ')}`, { type: 'report', ...report });
+    const sentences = undone.slice(0, SENTENCES);
+    link.send({ type: 'report', reason, exitCode, durationMs, deadlineMs, undone: sentences, phases });
+    const flushed = flushAll(flushablesOf(options)).catch(() => {});
+    await Promise.all([new Deadline(LAST_FLUSH_MS).inTime(flushed), link.lastWords()]);
+    return report;
+  }
+}

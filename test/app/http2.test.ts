@@ -1,0 +1,121 @@
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect, createSecureServer, createServer, type Http2Server } from 'node:http2';
+import { expect, test } from 'vitest';
+import type { ServerOptions } from '../../src/app/index.ts';
+import { CERTIFICATE } from '../kit/certificate.ts';
+import { get, listening, portOf } from '../kit/client.ts';
+import { News } from '../kit/news.ts';
+import { Watched } from '../kit/shutdowns.ts';
+
+/** The end of a response, left to the test. */
+type End = { end(text: string): unknown };
+
+async function serve(
+  create: (held: (response: End) => void) => Http2Server,
+  options: ServerOptions = {},
+  timeout = 10_000,
+) {
+  const watched = new Watched({ timeout });
+  const responses = new News<End>();
+  const server = await listening(watched.shutdown.server(create(responses.tell), options));
+  const nth = async (n: number): Promise<End> => {
+    const response = (await responses.until((all) => all.length >= n))[n - 1];
+    if (response === undefined) throw new Error('none');
+    return response;
+  };
+  return { watched, shutdown: watched.shutdown, server, nth };
+}
+
+const plain = (held: (response: End) => void) => createServer((_request, response) => held(response));
+const streams = (held: (response: End) => void) => {
+  const server = createServer();
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    stream.respond({ ':status': 200 });
+    held(stream);
+  });
+  return server;
+};
+
+async function session(server: Http2Server, protocol = 'http'): Promise<ClientHttp2Session> {
+  const client = connect(`${protocol}://127.0.0.1:${portOf(server)}`, { rejectUnauthorized: false });
+  client.on('error', () => {});
+  await once(client, 'remoteSettings');
+  return client;
+}
+
+async function ask(client: ClientHttp2Session): Promise<{ status: number; body: string }> {
+  const stream = client.request({ ':path': '/' });
+  let body = '';
+  let status = 0;
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    body += text;
+  });
+  stream.on('response', (headers) => {
+    status = Number(headers[':status']);
+  });
+  await once(stream, 'close');
+  return { status, body };
+}
+
+test.each([
+  ['requests', plain],
+  ['streams', streams],
+])('%s in flight are answered after GOAWAY, idle sessions end at once', async (_name, create) => {
+  const { watched, shutdown, server, nth } = await serve(create);
+  using _ = watched;
+  const [busy, idle] = [await session(server), await session(server)];
+  const goaway = Promise.all([once(busy, 'goaway'), once(idle, 'goaway')]);
+  const idleClosed = once(idle, 'close');
+  const answer = ask(busy);
+  const response = await nth(1);
+  const report = shutdown.begin();
+  await goaway;
+  await idleClosed;
+  expect(shutdown.pending.requests).toBe(1);
+  expect(busy.closed || busy.destroyed).toBe(true);
+  response.end('whole');
+  expect(await answer).toEqual({ status: 200, body: 'whole' });
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ idle: 1, finished: 1, destroyed: 0 }] });
+});
+
+test('a stream that does not end is cut at the deadline, and counted', async () => {
+  const { watched, shutdown, server, nth } = await serve(plain, {}, 300);
+  using _ = watched;
+  const client = await session(server);
+  const answer = ask(client).catch(() => null);
+  await nth(1);
+  const report = await shutdown.begin();
+  expect(report).toMatchObject({ exitCode: 1, servers: [{ destroyed: 1, finished: 0 }] });
+  await answer;
+});
+
+test('over TLS both HTTP/2 and HTTP/1 are drained', async () => {
+  const create = (held: (response: End) => void) =>
+    createSecureServer({ ...CERTIFICATE, allowHTTP1: true }, (_request, response) => held(response));
+  const { watched, shutdown, server, nth } = await serve(create);
+  using _ = watched;
+  const client = await session(server, 'https');
+  const answers = [ask(client), get(portOf(server), '/', { isSecure: true })] as const;
+  const responses = [await nth(1), await nth(2)];
+  const report = shutdown.begin();
+  await watched.entered('waiting');
+  expect(shutdown.pending).toMatchObject({ requests: 2, connections: 2 });
+  for (const response of responses) response.end('whole');
+  expect(await answers[0]).toEqual({ status: 200, body: 'whole' });
+  expect(await answers[1]).toMatchObject({ status: 200, body: 'whole', headers: { connection: 'close' } });
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ finished: 2, destroyed: 0 }] });
+});
+
+test('"reject" answers new sessions with 503 until the last stream has ended', async () => {
+  const { watched, shutdown, server, nth } = await serve(plain, { whileDraining: 'reject' });
+  using _ = watched;
+  const answer = ask(await session(server));
+  const response = await nth(1);
+  const report = shutdown.begin();
+  await watched.entered('waiting');
+  expect(await ask(await session(server))).toEqual({ status: 503, body: '' });
+  response.end('whole');
+  expect(await answer).toEqual({ status: 200, body: 'whole' });
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ rejected: 1, destroyed: 0 }] });
+});

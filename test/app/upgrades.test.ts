@@ -1,0 +1,162 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { createServer as createNetServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { App } from '../kit/app.ts';
+import { get, Line, listening, portOf } from '../kit/client.ts';
+import { Watched } from '../kit/shutdowns.ts';
+
+const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: ';
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ';
+
+/** A server that takes upgrades to any protocol and says them back. */
+function upgrading() {
+  const server = createServer((_request, response) => response.end('plain'));
+  server.on('upgrade', (request, socket) => {
+    socket.on('error', () => {});
+    socket.write(`${SWITCHED}${request.headers.upgrade}\r\n\r\n`);
+    socket.on('data', (data) => socket.write(data));
+    socket.on('end', () => socket.end());
+  });
+  return server;
+}
+
+test('a WebSocket that nobody else looks after gets close 1001, and its end is waited for', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(upgrading()));
+  using line = await Line.to(portOf(server));
+  line.socket.setEncoding('latin1');
+  line.say(`${UPGRADE}websocket\r\n\r\n`);
+  await line.heard('101');
+  const report = watched.shutdown.begin();
+  await line.heard('\x88\x02\x03\xe9');
+  expect(watched.shutdown.pending).toMatchObject({ requests: 0, connections: 1 });
+  line.socket.end();
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ finished: 1, destroyed: 0 }] });
+});
+
+test('of an upgraded protocol that only the app knows, the app takes leave itself', async () => {
+  using watched = new Watched();
+  const onDrain = (socket: { end(text: string): unknown }): void => void socket.end('bye');
+  const server = await listening(watched.shutdown.server(upgrading(), { onDrain }));
+  using line = await Line.to(portOf(server));
+  line.say(`${UPGRADE}chess\r\n\r\n`);
+  await line.heard('101');
+  const report = watched.shutdown.begin();
+  await line.heard('bye');
+  await line.closed();
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ finished: 1, destroyed: 0 }] });
+});
+
+test('an upgraded socket that stays is cut at the deadline, and counted', async () => {
+  using watched = new Watched({ timeout: 200 });
+  const server = await listening(watched.shutdown.server(upgrading()));
+  using line = await Line.to(portOf(server));
+  line.say(`${UPGRADE}chess\r\n\r\n`);
+  await line.heard('101');
+  const report = await watched.shutdown.begin();
+  expect(report).toMatchObject({ exitCode: 1, servers: [{ destroyed: 1 }] });
+  await line.closed();
+});
+
+test('a server without upgrades answers such a request as ever', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(createServer((_request, response) => response.end('plain'))));
+  expect(server.listenerCount('upgrade')).toBe(0);
+  using line = await Line.to(portOf(server));
+  line.say(`${UPGRADE}websocket\r\n\r\n`);
+  await line.heard('plain');
+  const take = (): void => {};
+  server.on('upgrade', take);
+  expect(server.listenerCount('upgrade')).toBe(2);
+  server.off('upgrade', take);
+  expect(server.listenerCount('upgrade')).toBe(0);
+});
+
+test('"reject" turns upgrades away with 503', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(upgrading(), { whileDraining: 'reject' }));
+  using open = await Line.to(portOf(server));
+  open.say(`${UPGRADE}chess\r\n\r\n`);
+  await open.heard('101');
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  using next = await Line.to(portOf(server));
+  next.say(`${UPGRADE}chess\r\n\r\n`);
+  await next.heard('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n');
+  await next.closed();
+  expect(await get(portOf(server))).toMatchObject({ status: 503 });
+  open.socket.end();
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ rejected: 2, destroyed: 0 }] });
+});
+
+test('after dispose() a server is as it was', async () => {
+  using watched = new Watched();
+  const server = upgrading();
+  const before = ['connection', 'request', 'upgrade', 'newListener', 'removeListener'].map((event) =>
+    server.listenerCount(event),
+  );
+  watched.shutdown.server(server);
+  watched.shutdown.dispose();
+  expect(
+    ['connection', 'request', 'upgrade', 'newListener', 'removeListener'].map((event) => server.listenerCount(event)),
+  ).toEqual(before);
+});
+
+test('connections of a net server are waited for, silent ones are not', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(createNetServer((socket) => socket.pipe(socket))));
+  const accepted = once(server, 'connection');
+  using silent = await Line.to(portOf(server));
+  await accepted;
+  using line = await Line.to(portOf(server));
+  line.say('a');
+  await line.heard('a');
+  const report = watched.shutdown.begin();
+  await silent.closed();
+  line.say('b');
+  await line.heard('ab');
+  line.socket.end();
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ idle: 1, finished: 1, destroyed: 0 }] });
+});
+
+test('a net server that speaks first takes leave in onDrain, and is cut at the deadline when the other side stays', async () => {
+  using watched = new Watched({ timeout: 200 });
+  const onDrain = (socket: { write(text: string): unknown }): void => void socket.write('bye');
+  const server = createNetServer((socket) => void socket.on('error', () => {}).write('hello'));
+  await listening(watched.shutdown.server(server, { onDrain, name: 'chat' }));
+  using line = await Line.to(portOf(server));
+  await line.heard('hello');
+  const report = await watched.shutdown.begin();
+  await line.heard('bye');
+  expect(report).toMatchObject({ exitCode: 1, undone: ['1 connection of chat had to be cut'] });
+});
+
+test.concurrent.each([
+  ['handed in', 'shutdown.server(server); shutdown.server(wss);', 'handed in'],
+  ['with a server of its own', 'shutdown.server(wss);', 'own'],
+  ['not handed in', 'shutdown.server(server);', 'not'],
+])('clients of ws are closed with 1001: %s', async (_name, handIn, kind) => {
+  await using app =
+    new App(`import { createShutdown } from 'gsup/app'; import http from 'node:http'; import { WebSocket, WebSocketServer } from 'ws';
+    const shutdown = createShutdown({ logger: ({ servers }) => servers && console.log(JSON.stringify(servers.map(({ name, destroyed, finished }) => [name.split(' ')[0], finished, destroyed]))) });
+    const server = http.createServer();
+    const wss = new WebSocketServer(${kind === 'own' ? '{ port: 0, host: "127.0.0.1" }' : '{ server }'});
+    ${handIn}
+    const listening = ${kind === 'own' ? 'wss' : 'server.listen(0, "127.0.0.1")'};
+    await new Promise((resolve) => listening.once('listening', resolve));
+    wss.on('connection', (socket) => socket.on('message', (data) => socket.send(data)));
+    const client = new WebSocket('ws://127.0.0.1:' + listening.address().port);
+    client.on('open', () => client.send('hello'));
+    client.on('message', () => console.log('up'));
+    const release = shutdown.track('client');
+    client.on('close', (code) => { console.log('closed ' + code); release(); });`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  expect(app.stderr).toBe('');
+  expect(app.lines).toContain('closed 1001');
+  expect(app.lines.at(-1)).toBe(
+    { 'handed in': '[["http",1,0],["ws",1,0]]', own: '[["ws",1,0]]', not: '[["http",1,0]]' }[kind],
+  );
+});
