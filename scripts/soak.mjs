@@ -137,7 +137,8 @@ const SERVICES = {
 };
 /** Those that listen, each on the socket that gsup holds for it. */
 const PORTS = { serving: 1, notifying: 2, piping: 3 };
-const firstPort = 20_000 + (process.pid % 10_000) * 3;
+// Below the ports that the kernel gives to outgoing connections (32768 and up), one of which may stand in TIME_WAIT.
+const firstPort = 20_000 + (process.pid % 4_000) * 3;
 /** Their runs may stand side by side while they are replaced. */
 const isBeside = (service) => service !== 'piping';
 /** Ends for good when it has ended well. */

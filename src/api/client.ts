@@ -1,6 +1,6 @@
 /** The typed client of the control socket, on node:http: a function for each route of the table. */
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { type Home, socketPath } from './home.ts';
 import { type CallOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
 import type { Refusal } from './types.ts';
@@ -29,10 +29,13 @@ export function createClient(home: Home, { onVersion = () => {}, start }: Client
       try {
         return await sendOnce(input, signal);
       } catch (error) {
-        if (start === undefined || !isNobodyThere(error)) throw error;
+        if (!isNobodyThere(error)) throw error;
+        if (start === undefined) throw wentAway(error);
       }
       await start();
-      return sendOnce(input, signal);
+      return await sendOnce(input, signal).catch((error) => {
+        throw isNobodyThere(error) ? wentAway(error) : error;
+      });
     };
     return [
       key,
@@ -49,7 +52,8 @@ export function createClient(home: Home, { onVersion = () => {}, start }: Client
 
 /** Whether a failed call means that no daemon is there. */
 export function isNobodyThere(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const first = isGsupError(error) ? error.cause : error;
+  const code = first instanceof Error && 'code' in first ? first.code : undefined;
   return code === 'ENOENT' || code === 'ECONNREFUSED';
 }
 
@@ -123,9 +127,12 @@ async function textOf(response: IncomingMessage): Promise<string> {
 /** A connection that broke is told as what it means. */
 function lostOr(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code !== 'ECONNRESET' && code !== 'EPIPE') return error;
+  return code === 'ECONNRESET' || code === 'EPIPE' ? wentAway(error) : error;
+}
+
+function wentAway(cause: unknown): GsupError {
   const hint = 'the next command starts a new one; its daemon.log may say why';
-  return new GsupError('the daemon went away', { exitStatus: EXIT.failed, hint, cause: error });
+  return new GsupError('the daemon went away', { exitStatus: EXIT.failed, hint, cause });
 }
 
 async function* linesOf(response: IncomingMessage): AsyncGenerator {

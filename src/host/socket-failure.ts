@@ -6,7 +6,7 @@ import { EXIT, GsupError } from '../core/error.ts';
 import type { SocketAddress } from '../core/service.ts';
 import type { ErrorCode } from './native-sockets.ts';
 import { LONGEST_PATH } from './socket-address.ts';
-import { findHolder } from './socket-table.ts';
+import { findConnection, findHolder } from './socket-table.ts';
 
 /** Where it is of no use to ask the kernel. */
 const FIRST_FREE_PORT = 1024;
@@ -21,10 +21,18 @@ export function cannotListen(address: SocketAddress, { why, hint }: Refusal): Gs
 /** Somebody listens there: the socket with this inode, or one that nothing is known of. */
 export function heldBy(address: SocketAddress, inode: string | null): Refusal {
   const another = address.kind === 'tcp' ? 'another port' : 'another path';
+  const connection = inode === null ? findConnection(address) : null;
+  if (connection !== null) return heldByConnection(connection);
   const holder = inode === null ? null : findHolder(inode);
   if (holder === null) return { why: 'it is held by another process', hint: `stop that one, or take ${another}` };
   const { pid, command } = holder;
   return { why: `it is held by pid ${pid} (${command})`, hint: `stop it, with "kill ${pid}" say, or take ${another}` };
+}
+
+function heldByConnection(connection: 'open' | 'ended'): Refusal {
+  const hint = 'take a port below those of net.ipv4.ip_local_port_range, from which outgoing connections get theirs';
+  if (connection === 'open') return { why: 'an outgoing connection of this machine has that port', hint };
+  return { why: 'an outgoing connection that has ended keeps that port for a minute (TIME_WAIT)', hint };
 }
 
 export function heldByService(service: string): Refusal {

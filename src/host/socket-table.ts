@@ -6,11 +6,12 @@ import { commandLine } from './processes.ts';
 import { hostBytes } from './socket-address.ts';
 
 /** net/tcp_states.h and __SO_ACCEPTCON of linux/net.h. */
+const TCP_TIME_WAIT = '06';
 const TCP_LISTEN = '0A';
 const UNIX_LISTENING = '00010000';
 
 export type Holder = { readonly pid: number; readonly command: string };
-type TcpListener = { readonly inode: string; readonly host: Buffer; readonly port: number };
+type TcpSocket = { readonly inode: string; readonly host: Buffer; readonly port: number; readonly state: string };
 type UnixListener = { readonly inode: string; readonly path: string };
 
 /** The inode of the socket that is in the way of `address`: one that listens there, or on every address. */
@@ -20,6 +21,18 @@ export function findListener(address: SocketAddress): string | null {
   const there = tcpListeners().filter(({ port }) => port === address.port);
   const found = there.find(({ host }) => host.equals(wanted)) ?? there.find(({ host }) => overlap(host, wanted));
   return found?.inode ?? null;
+}
+
+/**
+ * A connection that has `address` as its own end, where nobody listens: one that went out from a port of the kernel's
+ * choice. It is in the way of bind(2) like a listener, for a minute after its end too (TIME_WAIT), as it asked for no SO_REUSEADDR.
+ */
+export function findConnection(address: SocketAddress): 'open' | 'ended' | null {
+  if (address.kind === 'unix') return null;
+  const wanted = hostBytes(address.host);
+  const found = tcpSockets().find(({ port, host }) => port === address.port && overlap(host, wanted));
+  if (found === undefined || found.state === TCP_LISTEN) return null;
+  return found.state === TCP_TIME_WAIT ? 'ended' : 'open';
 }
 
 /** Whether the socket with this inode listens on exactly that address; `0.0.0.0` is `::` where there is no IPv6. */
@@ -93,15 +106,19 @@ function unmapped(host: Buffer): Buffer {
   return isMapped ? host.subarray(12) : host;
 }
 
-function tcpListeners(): readonly TcpListener[] {
+function tcpListeners(): readonly TcpSocket[] {
+  return tcpSockets().filter(({ state }) => state === TCP_LISTEN);
+}
+
+function tcpSockets(): readonly TcpSocket[] {
   return ['/proc/net/tcp', '/proc/net/tcp6'].flatMap(linesOf).flatMap((line) => {
     const fields = line.trim().split(/\s+/);
     const [hex = '', port = ''] = fields[1]?.split(':') ?? [];
-    const inode = fields[9];
-    if (fields[3] !== TCP_LISTEN || inode === undefined) return [];
+    const [state, inode] = [fields[3], fields[9]];
+    if (state === undefined || inode === undefined) return [];
     // Words of 32 bits, each printed as a number of this machine's byte order.
     const words = Uint32Array.from(hex.match(/.{8}/g) ?? [], (word) => Number.parseInt(word, 16));
-    return [{ inode, host: Buffer.from(words.buffer), port: Number.parseInt(port, 16) }];
+    return [{ inode, host: Buffer.from(words.buffer), port: Number.parseInt(port, 16), state }];
   });
 }
 

@@ -101,9 +101,12 @@ function newerError(file: string): GsupError {
   return new GsupError(`cannot read ${file}: it was written by a newer gsup`, { exitStatus: EXIT.failed, hint });
 }
 
-/** Replaces a file by one with this text, whole or not at all; mode 0600. */
+/**
+ * Replaces a file by one with this text, whole or not at all; mode 0600. Only one process may do so at a time: what a
+ * kill -9 leaves of the new one is in the way of nobody, and gone with the next.
+ */
 export function replaceFile(file: string, text: string, isDurable: boolean): void {
-  const temporary = `${file}.${process.pid}.tmp`;
+  const temporary = `${file}.tmp`;
   const fd = openSync(temporary, 'w', 0o600);
   try {
     try {

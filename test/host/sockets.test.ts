@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -65,6 +65,19 @@ function first(fds: readonly number[]): number {
   return fds[0] ?? -1;
 }
 
+/** The port of the end of a connection that has closed it first. */
+async function endedConnection(): Promise<{ readonly port: number }> {
+  const server = createServer((peer) => peer.resume());
+  await once(server.listen(await freePort(), '127.0.0.1'), 'listening');
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await once(client, 'connect');
+  const port = client.localPort ?? 0;
+  client.end().resume();
+  await once(client, 'close');
+  server.close();
+  return { port };
+}
+
 describe.each([
   ['with koffi', undefined],
   ['without koffi', null],
@@ -103,6 +116,15 @@ describe.each([
     await using python = new Heir({ file: 'python3', args: ['-c', PYTHON, '1'], fds });
     expect(await python.line()).toBe('ready');
     expect(await ask({ port })).toBe(`python ${python.pid}`);
+  });
+
+  test('a connection that has ended on that port is in the way, and told', async () => {
+    using sockets = make();
+    const { port } = await endedConnection();
+    expect(failure(() => sockets.open('web', [tcpSpec(port)]))).toEqual({
+      message: `cannot listen on 127.0.0.1:${port}: an outgoing connection that has ended keeps that port for a minute (TIME_WAIT)`,
+      hint: 'take a port below those of net.ipv4.ip_local_port_range, from which outgoing connections get theirs',
+    });
   });
 
   test('two processes share it, and one that closes or dies leaves it to the other', async () => {

@@ -1,6 +1,6 @@
 /** The built `gsup` under test: started, listened to, signalled, and cleared away afterwards with all that it started. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -210,11 +210,18 @@ export function fixture(name: string): string {
   return join(FIXTURES, name);
 }
 
-/** A port of 127.0.0.1 that nobody has at this moment. */
+/**
+ * A port of 127.0.0.1 that nobody has at this moment, below those that the kernel gives to outgoing connections
+ * (32768 and up): one of these keeps its port for a minute after its end, against everybody who would listen there.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  return typeof address === 'object' && address ? address.port : 0;
+  for (;;) {
+    const port = randomInt(10_000, 32_768);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
+  }
 }
