@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Home } from '../api/home.ts';
 import type { InstanceView, Told } from '../api/types.ts';
+import type { HandedIn } from '../core/activation.ts';
 import type { InstanceRef, Slot } from '../core/event.ts';
 import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
@@ -36,6 +37,8 @@ export type DaemonOptions = {
   readonly home: Home;
   /** Where records go beside events.ndjson: stderr in the foreground. */
   readonly onRecord: (record: PhaseRecord, at: number) => void;
+  /** The sockets that it was started with. */
+  readonly handedIn: readonly HandedIn[];
 };
 
 /** One home's daemon. `open` it once the lock is held. */
@@ -71,7 +74,7 @@ export class Daemon {
     });
     const spool = await Spool.open(options.home.spool);
     const host = new LocalHost((text) => daemon?.notice(text, 'warn'));
-    await host.prepare();
+    await host.prepare(options.handedIn);
     daemon = new Daemon(options, { link, spool, host });
     daemon.#takeUp();
     return daemon;
@@ -128,7 +131,7 @@ export class Daemon {
       now: () => systemClock.now(),
       dispatch: (event) => this.supervisor.dispatch(event),
       batch: (work) => this.supervisor.batch(work),
-      onChange: (callback) => listen(this.#changeListeners, callback),
+      onChange: (callback) => this.onChange(callback),
       onRecord: (callback) => this.onRecord(callback),
       prepare: (refs) => this.#prepare(refs),
       flush: () => this.supervisor.flush(),
@@ -160,6 +163,11 @@ export class Daemon {
       foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null, sockets: {} }]),
     );
     this.#restore({ ...saved.runs, ...asked }, restored);
+  }
+
+  /** Calls back for every change of the state from now on; the result ends it. */
+  onChange(callback: () => void): () => void {
+    return listen(this.#changeListeners, callback);
   }
 
   /** Calls back for every record from now on; the result ends it. */

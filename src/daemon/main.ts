@@ -6,6 +6,7 @@ import { createApiServer } from '../api/server.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
+import { activationOf } from '../supervisor/activation.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { takeLock } from './lock.ts';
@@ -32,6 +33,7 @@ export type DaemonMainOptions = {
 export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   const { home, version, isBackground, file, onReady, onRecord } = options;
   // A file with mistakes is told before anything begins.
+  const { sockets, claim } = activationOf(process.env);
   const spec = file === null ? null : await options.readFile(file);
   prepareHome(home);
   const lock = await takeLock(home);
@@ -43,17 +45,24 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     onReady();
     return EXIT.done;
   }
-  const daemon = await Daemon.open({ home, onRecord });
+  const daemon = await Daemon.open({ home, onRecord, handedIn: sockets });
+  const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
+    claim(await read(), (text) => daemon.notice(text, 'warn'));
   let finish: (status: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {
     finish = resolve;
   });
   const server = createApiServer(handlersOf(daemon, version, { end: finish }), version);
   await listen(server, home);
+  let hasBegun = file === null;
+  const reporter = await reporterOf(daemon, () => hasBegun);
   const release = captureSignals({
     stop: (signal) => void daemon.shutdown(signal, signal, false),
     force: () => daemon.force('second SIGINT: no more grace'),
-    reload: () => void reload(daemon, options),
+    reload: () => {
+      reporter?.reloading();
+      void reload(daemon, (path) => readClaimed(() => options.readFile(path))).finally(() => reporter?.reloaded());
+    },
     reopen: () => void daemon.reopenLogs(),
   });
   // By signal, by a critical service, by hand: when everything is down, it ends.
@@ -65,10 +74,13 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   });
   lock.ready();
   onReady();
-  if (file !== null && spec !== null) await applyFile(daemon, file, async () => spec, options.environment);
+  if (file !== null && spec !== null)
+    await applyFile(daemon, file, () => readClaimed(async () => spec), options.environment);
+  hasBegun = true;
+  reporter?.changed();
   const status = await ended;
   await closeServer(server);
-  await daemon.close();
+  await Promise.all([daemon.close(), reporter?.close()]);
   rmSync(home.socket, { force: true });
   lock.release();
   release();
@@ -101,8 +113,21 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
+/** Systemd around us, or `null`; loaded only then. */
+async function reporterOf(daemon: Daemon, hasBegun: () => boolean) {
+  const environment = process.env;
+  if (!environment['NOTIFY_SOCKET']) return null;
+  const { openReporter } = await import('../supervisor/reporter.ts');
+  const onProblem = (reason: string) => daemon.notice(reason, 'warn');
+  const state = () => daemon.supervisor.state;
+  // Other services are up: one that does not get ready must not take them down with it.
+  const reporter = await openReporter({ environment, state, hasBegun, isPatient: false, onProblem });
+  if (reporter !== null) daemon.onChange(() => reporter.changed());
+  return reporter;
+}
+
 /** SIGHUP: the services become as the file says now. */
-async function reload(daemon: Daemon, { readFile }: DaemonMainOptions): Promise<void> {
+async function reload(daemon: Daemon, readFile: DaemonMainOptions['readFile']): Promise<void> {
   const { file } = daemon;
   if (file === null) {
     daemon.notice('SIGHUP: there is no file to be read again; "gsup apply -c FILE" names one', 'warn');

@@ -8,10 +8,12 @@ import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
 import type { LinkOptions } from '../host/link.ts';
 import { LocalHost, wantsHandover } from '../host/local-host.ts';
+import type { Activation } from '../supervisor/activation.ts';
 import { systemClock } from '../supervisor/clock.ts';
-import { type Journal, openJournal } from '../supervisor/journal.ts';
+import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
+import type { openReporter } from '../supervisor/reporter.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { recordLine } from '../view/record.ts';
+import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
 import { lateLink } from './link.ts';
 import { Output } from './output.ts';
@@ -35,8 +37,10 @@ export type ForegroundOptions = {
 
 /** Supervises until everything is down; resolves with the exit status. */
 export async function runForeground(options: ForegroundOptions): Promise<number> {
-  const { spec, isSingle, isInTerminal, environment } = options;
+  const { isSingle, isInTerminal, environment } = options;
   const journal = journalOf(options);
+  const { sockets, claim } = await activationIn(environment, journal);
+  const spec = claim(options.spec);
   warnOfWrappers(spec, journal);
   const needsPipes = !isSingle || spec.services.some(({ ready }) => ready?.check.kind === 'log');
   const output = needsPipes ? openOutput(spec, () => supervisor, environment) : null;
@@ -52,7 +56,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   };
   const link = lateLink(environment);
   const host = new LocalHost();
-  if (spec.services.some(wantsHandover)) await host.prepare();
+  if (spec.services.some(wantsHandover)) await host.prepare(sockets);
   const listeners = new Set<() => void>();
   const supervisor = new Supervisor({
     state: initialState(spec),
@@ -72,8 +76,11 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       onChunk: onChunkOf(of),
     }),
   });
-  const { reread } = options;
-  const reloads = reread === null ? null : reloadsOf({ supervisor, host, journal, listeners, reread });
+  const reporter = await reporterOf(environment, supervisor, journal);
+  if (reporter !== null) listeners.add(() => reporter.changed());
+  const read = options.reread;
+  const reread = read && (async () => claim(await read()));
+  const reloads = reread && reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets });
   const release = captureSignals(handlersOf(supervisor, reloads), isInTerminal);
   supervisor.start(
     spec.services.map(({ name }) => name),
@@ -83,7 +90,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   void link?.open({ knows: (token) => supervisor.knows(token), hear }).catch(() => link.close());
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const state = await supervisor.ended;
-  await Promise.all([output?.close(), journal.close()]);
+  await Promise.all([output?.close(), journal.close(), reporter?.close()]);
   host.close(true);
   link?.close();
   release();
@@ -96,18 +103,47 @@ type Reloading = {
   readonly journal: Journal;
   readonly listeners: Set<() => void>;
   readonly reread: () => Promise<SupervisorSpec>;
+  readonly reporter: Reporter | null;
+  readonly sockets: Activation['sockets'];
 };
 
+type Reporter = NonNullable<Awaited<ReturnType<typeof openReporter>>>;
+
+/** What a socket unit hands in; loaded only then. */
+async function activationIn(
+  environment: ForegroundOptions['environment'],
+  journal: Journal,
+): Promise<{ readonly sockets: Activation['sockets']; claim(spec: SupervisorSpec): SupervisorSpec }> {
+  if (!environment['LISTEN_PID']) return { sockets: [], claim: (spec: SupervisorSpec) => spec };
+  const { activationOf } = await import('../supervisor/activation.ts');
+  const { sockets, claim } = activationOf(environment);
+  const notice = (reason: string) => journal.write({ phase: 'notice', level: 'warn', reason }, systemClock.now());
+  return { sockets, claim: (spec: SupervisorSpec) => claim(spec, notice) };
+}
+
+/** Systemd around us, or `null`; loaded only then. */
+async function reporterOf(
+  environment: ForegroundOptions['environment'],
+  supervisor: Supervisor,
+  journal: Journal,
+): Promise<Reporter | null> {
+  if (!environment['NOTIFY_SOCKET']) return null;
+  const { openReporter: open } = await import('../supervisor/reporter.ts');
+  const onProblem = (reason: string) => journal.write({ phase: 'notice', level: 'warn', reason }, systemClock.now());
+  return open({ environment, state: () => supervisor.state, isPatient: true, onProblem });
+}
+
 /** One after the other, each with the file as it is when its turn comes. */
-function reloadsOf({ supervisor, host, journal, listeners, reread }: Reloading): () => void {
+function reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets }: Reloading): () => void {
   let last = Promise.resolve();
   const tell = (reason: string, level: 'info' | 'error') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
   const once = async (): Promise<void> => {
     tell('SIGHUP: reads the file again', 'info');
+    reporter?.reloading();
     try {
       const spec = await reread();
-      if (spec.services.some(wantsHandover)) await host.prepare();
+      if (spec.services.some(wantsHandover)) await host.prepare(sockets);
       const { reload } = await import('./reload.ts');
       await reload(
         {
@@ -125,6 +161,8 @@ function reloadsOf({ supervisor, host, journal, listeners, reread }: Reloading):
     } catch (error) {
       if (!isGsupError(error)) throw error;
       tell(`the file is not applied: ${error.message}`, 'error');
+    } finally {
+      reporter?.reloaded();
     }
   };
   return () => {
@@ -147,6 +185,7 @@ function handlersOf(supervisor: Supervisor, reload: (() => void) | null) {
 
 function journalOf({ logFormat, environment }: ForegroundOptions): Journal {
   const level = environment['GSUP_LOG'] ?? 'info';
+  if (logFormat === undefined && isJournald(environment)) return openJournal({ level, format: journaldLine });
   const isPretty = logFormat === undefined ? process.stderr.isTTY === true : logFormat === 'pretty';
   if (!isPretty) return openJournal({ level });
   const colour = allowsColour(environment, process.stderr.isTTY);

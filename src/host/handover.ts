@@ -1,6 +1,7 @@
 /** What a run is given beside its streams: its sockets, NOTIFY_SOCKET, the descriptor that stands for ready. */
 import { chmodSync, closeSync, constants, copyFileSync, existsSync, openSync, readSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { HandedIn } from '../core/activation.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { SocketSpec } from '../core/service.ts';
 import { makeFifo } from './fifo.ts';
@@ -40,13 +41,18 @@ export type Given = {
 
 /** Owns the sockets of all services. */
 export class Handover {
-  readonly #sockets = new Sockets();
+  readonly #sockets: Sockets;
   /** How many runs of a service have its sockets now. */
   readonly #users = new Map<string, number>();
 
-  static async load(): Promise<Handover> {
+  /** `handedIn`: the sockets that this process was started with. */
+  static async load(handedIn: readonly HandedIn[]): Promise<Handover> {
     await Promise.all([loadNative(), loadNativeSockets(), loadNativeNotify()]);
-    return new Handover();
+    return new Handover(handedIn);
+  }
+
+  private constructor(handedIn: readonly HandedIn[]) {
+    this.#sockets = new Sockets({ handedIn });
   }
 
   /** @throws {GsupError} when something can't be had. */

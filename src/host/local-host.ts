@@ -1,5 +1,6 @@
 /** This machine as a host: each run in a session and group of its own, its streams, its signals, its survivors. */
 import { readFileSync } from 'node:fs';
+import type { HandedIn } from '../core/activation.ts';
 import { isGsupError } from '../core/error.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import { AdoptedRun } from './adopted-run.ts';
@@ -21,10 +22,13 @@ export class LocalHost implements Host {
     this.#notice = notice;
   }
 
-  /** Loads what services may need beside streams: sockets, systemd's protocol. Before any of them is spawned or adopted. */
-  async prepare(): Promise<void> {
+  /**
+   * Loads what services may need beside streams: sockets, systemd's protocol. Before any of them is spawned or adopted.
+   * `handedIn`: the sockets that this process was started with, the first time.
+   */
+  async prepare(handedIn: readonly HandedIn[] = []): Promise<void> {
     const { Handover: Loaded } = await import('./handover.ts');
-    this.#handover ??= await Loaded.load();
+    this.#handover ??= await Loaded.load(handedIn);
   }
 
   spawn(request: SpawnRequest, listener: RunListener): HostRun {

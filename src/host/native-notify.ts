@@ -2,10 +2,12 @@
 import { getSystemErrorName } from 'node:util';
 import type Koffi from 'koffi';
 
-/** sys/socket.h: AF_UNIX; SOCK_DGRAM with SOCK_CLOEXEC and SOCK_NONBLOCK; MSG_TRUNC. */
+/** sys/socket.h: AF_UNIX; SOCK_DGRAM with SOCK_CLOEXEC and SOCK_NONBLOCK; MSG_TRUNC; MSG_NOSIGNAL. */
 const UNIX = 1;
 const DATAGRAM_CLOSED_ON_EXEC_NONBLOCKING = 2 | 0x80000 | 0x800;
 const WHOLE_LENGTH = 0x20;
+const DATAGRAM_CLOSED_ON_EXEC = 2 | 0x80000;
+const NO_SIGNAL = 0x4000;
 /** sys/un.h: the family and the path with its NUL. */
 const ADDRESS_BYTES = 110;
 const PATH_AT = 2;
@@ -18,6 +20,8 @@ export type NativeNotify = {
    * along are closed by the kernel, for nobody asks for them (unix(7), MSG_CTRUNC).
    */
   receive(fd: number, buffer: Buffer): number;
+  /** A datagram to `path`, or to an abstract name that begins with `@`; the name of the error, or `null`. */
+  send(path: string, text: string): string | null;
 };
 
 let loaded: Promise<NativeNotify | null> | null = null;
@@ -46,6 +50,9 @@ function bind(koffi: typeof Koffi): NativeNotify {
   const bindTo = libc.func('int bind(int fd, void *address, unsigned int length)');
   const close = libc.func('int close(int fd)');
   const recv = libc.func('long recv(int fd, void *buffer, size_t length, int flags)');
+  const sendto = libc.func(
+    'long sendto(int fd, void *buffer, size_t length, int flags, void *address, unsigned int addressLength)',
+  );
   const errorName = () => getSystemErrorName(-koffi.errno());
   return {
     bindDatagram: (path) => {
@@ -58,6 +65,20 @@ function bind(koffi: typeof Koffi): NativeNotify {
       const error = errorName();
       close(fd);
       return { error };
+    },
+    send: (path, text) => {
+      const fd = Number(socket(UNIX, DATAGRAM_CLOSED_ON_EXEC, 0));
+      if (fd < 0) return errorName();
+      // An abstract name begins with a NUL, and ends where the length says: unix(7).
+      const name = Buffer.from(path.startsWith('@') ? `\0${path.slice(1)}` : path);
+      const address = Buffer.alloc(PATH_AT + name.length + (path.startsWith('@') ? 0 : 1));
+      address.writeUInt16LE(UNIX);
+      name.copy(address, PATH_AT);
+      const bytes = Buffer.from(text);
+      const error =
+        Number(sendto(fd, bytes, bytes.length, NO_SIGNAL, address, address.length)) < 0 ? errorName() : null;
+      close(fd);
+      return error;
     },
     receive: (fd, buffer) => Number(recv(fd, buffer, buffer.length, WHOLE_LENGTH)),
   };

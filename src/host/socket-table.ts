@@ -45,6 +45,21 @@ export function isListening(inode: string, address: SocketAddress): boolean {
   return found !== undefined && found.port === address.port && hosts.some((host) => host.equals(found.host));
 }
 
+/** Where the socket with this inode listens; `null` when it is none that does. */
+export function addressOf(inode: string): SocketAddress | null {
+  const tcp = tcpListeners().find((one) => one.inode === inode);
+  if (tcp !== undefined) return { kind: 'tcp', host: hostText(tcp.host), port: tcp.port };
+  const unix = unixListeners().find((one) => one.inode === inode);
+  return unix === undefined ? null : { kind: 'unix', path: unix.path };
+}
+
+/** In the one spelling that addresses have. */
+function hostText(host: Buffer): string {
+  if (host.length === 4) return host.join('.');
+  const groups = Array.from({ length: 8 }, (_, index) => host.readUInt16BE(index * 2).toString(16));
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+}
+
 /** Whether the file of a Unix socket may be this one's: no other listens by that name. */
 export function isOnlyListener(inode: string, path: string): boolean {
   return unixListeners().every((one) => one.inode === inode || one.path !== path);

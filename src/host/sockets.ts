@@ -1,5 +1,6 @@
 /** The listening sockets of the services: bound once, kept over all their processes, handed down as descriptors. */
 import { chmodSync, closeSync } from 'node:fs';
+import type { HandedIn } from '../core/activation.ts';
 import { formatAddress } from '../core/address.ts';
 import type { SocketAddress, SocketSpec } from '../core/service.ts';
 import { nativeNow } from './native.ts';
@@ -10,6 +11,8 @@ import { clearPath, fileIdentity, removeFile } from './socket-file.ts';
 import { descriptorsOf, findListener, inodeOf, isListening, isOnlyListener, nameOf } from './socket-table.ts';
 
 export type SocketsOptions = {
+  /** What this process was started with: never bound, never closed, its files never removed. Default: nothing. */
+  readonly handedIn?: readonly HandedIn[];
   /** The calls to use; `null`: those without koffi. Default: koffi's, once `loadNativeSockets` has found them. */
   readonly native?: NativeSockets | null;
 };
@@ -28,11 +31,13 @@ const NO_IPV6: readonly ErrorCode[] = ['EAFNOSUPPORT', 'EADDRNOTAVAIL', 'EINVAL'
 
 export class Sockets implements Disposable {
   readonly #native: NativeSockets | null | undefined;
+  readonly #handedIn: readonly HandedIn[];
   /** By service, then by address. */
   readonly #held = new Map<string, Map<string, Held>>();
 
-  constructor({ native }: SocketsOptions = {}) {
+  constructor({ native, handedIn = [] }: SocketsOptions = {}) {
     this.#native = native;
+    this.#handedIn = handedIn;
   }
 
   /**
@@ -74,7 +79,7 @@ export class Sockets implements Disposable {
     const missing: string[] = [];
     for (const spec of specs) {
       if (this.#find(service, spec.address) !== undefined) continue;
-      const bound = takeSocket(pid, names[spec.name] ?? '', spec.address);
+      const bound = this.#given(spec.address) ?? takeSocket(pid, names[spec.name] ?? '', spec.address);
       if (bound === null) missing.push(spec.name);
       else this.#hold(service, spec, bound);
     }
@@ -118,6 +123,8 @@ export class Sockets implements Disposable {
 
   #listen({ address, backlog, mode }: SocketSpec): BoundSocket {
     this.#refuseOurOwn(address);
+    const given = this.#given(address);
+    if (given !== null) return given;
     if (address.kind === 'unix') clearPath(address);
     const bound = this.#bind(address);
     if (typeof bound === 'string') throw this.#failure(address, bound);
@@ -131,6 +138,11 @@ export class Sockets implements Disposable {
     throw this.#failure(address, code);
   }
 
+  #given(address: SocketAddress): BoundSocket | null {
+    const found = this.#handedIn.find((one) => formatAddress(one.address) === formatAddress(address));
+    return found === undefined ? null : { fd: found.fd, close: () => {} };
+  }
+
   #bind(address: SocketAddress): BoundSocket | ErrorCode {
     const bound = this.#calls.bind(address);
     const isFallback = address.kind === 'tcp' && address.host === '::' && NO_IPV6.includes(bound as ErrorCode);
@@ -139,7 +151,8 @@ export class Sockets implements Disposable {
 
   #hold(service: string, spec: SocketSpec, bound: BoundSocket): number {
     const kernelName = nameOf('self', bound.fd);
-    return this.#keep(service, { spec, bound, kernelName, file: ownFile(spec.address, kernelName) });
+    const file = this.#given(spec.address) === null ? ownFile(spec.address, kernelName) : null;
+    return this.#keep(service, { spec, bound, kernelName, file });
   }
 
   /** A held one with what else its spec may have become. */

@@ -1,4 +1,5 @@
 /** The records of what was decided: one line each, as NDJSON (pino) or as a sentence for people. */
+import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
 import { Writer } from '../logs/writer.ts';
@@ -19,6 +20,14 @@ export type JournalOptions = {
   /** A line for people, or `null` for a record they need not see; absent: NDJSON. */
   readonly format?: (record: PhaseRecord, at: number) => string | null;
 };
+
+/** Whether stderr is journald's: JOURNAL_STREAM has its device and inode (systemd.exec(5)). */
+export function isJournald(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const { JOURNAL_STREAM: stream } = environment;
+  if (stream === undefined || stream === '') return false;
+  const { dev, ino } = fstatSync(2);
+  return stream === `${dev}:${ino}`;
+}
 
 /** A journal on a file descriptor; a reader that goes away or a full disk never stops the supervisor. */
 export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Journal {

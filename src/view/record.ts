@@ -12,6 +12,17 @@ export function recordLine(record: PhaseRecord, at: number, { colour }: { colour
   return `${paint(time, 'dim', colour)} ${paint(who, 'bold', colour)}  ${tint ? paint(message, tint, colour) : message}`;
 }
 
+/** syslog(3) */
+const PRIORITY = { debug: 7, info: 6, warn: 4, error: 3 };
+
+/** As journald reads it from a stream: `<6>api:0  ready after 1.2s`; it has time and process itself. Every line has its priority. */
+export function journaldLine(record: PhaseRecord): string | null {
+  if (isQuiet(record)) return null;
+  const who = record.instance ?? record.service ?? 'gsup';
+  const lines = recordMessage(record).split('\n');
+  return lines.map((line) => `<${PRIORITY[record.level ?? 'info']}>${who}  ${line}`).join('\n');
+}
+
 /** What people need not see: all went as it always does. */
 export function isQuiet({ phase, isComplete }: PhaseRecord): boolean {
   return phase === 'logs-drained' && isComplete !== false;

@@ -7,8 +7,8 @@ import { type Home, homeOf, lockName } from '../../api/home.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT, GsupError } from '../../core/error.ts';
 import { runDaemon } from '../../daemon/main.ts';
-import { openJournal } from '../../supervisor/journal.ts';
-import { recordLine } from '../../view/record.ts';
+import { isJournald, openJournal } from '../../supervisor/journal.ts';
+import { journaldLine, recordLine } from '../../view/record.ts';
 import { specFromFile } from '../config-file.ts';
 import { type Connection, connect, connectIfRunning, pingOnce, startDaemon } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
@@ -72,8 +72,13 @@ async function daemon(flags: { config?: string; logFormat?: string; background?:
   const isPretty = flags.logFormat === undefined ? process.stderr.isTTY === true : flags.logFormat === 'pretty';
   const colour = allowsColour(process.stderr);
   const level = process.env['GSUP_LOG'] ?? 'info';
+  const isForJournald = flags.logFormat === undefined && isJournald(process.env);
   const journal = openJournal(
-    isPretty ? { level, format: (record, at) => recordLine(record, at, { colour }) } : { level },
+    isForJournald
+      ? { level, format: journaldLine }
+      : isPretty
+        ? { level, format: (record, at) => recordLine(record, at, { colour }) }
+        : { level },
   );
   const home = homeOf(process.env);
   process.env['GSUP_HOME'] = home.folder;
