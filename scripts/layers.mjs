@@ -10,12 +10,13 @@ const LAYERS = {
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
   view: ['core', 'api'],
-  daemon: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
+  interop: ['core', 'config'],
+  daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
   preload: [],
   // Of core/ only duration.ts: the rule below.
   app: ['core'],
-  foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view'],
-  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
+  foreground: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'view'],
+  cli: ['core', 'config', 'interop', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
 };
 
 const overrides = Object.entries(LAYERS).map(([layer, allowed]) => {

@@ -60,6 +60,8 @@ export type PingReply = {
   readonly instances: number;
   /** Whether exits of adopted instances come by event, and no byte of a log can be lost with the daemon. */
   readonly native: boolean;
+  /** Whether systemd runs it, and starts the next one. */
+  readonly managed: boolean;
 };
 
 /** What a daemon answers when a call can't be obeyed. */

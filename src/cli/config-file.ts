@@ -4,10 +4,14 @@ import { readConfig } from '../config/read.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import { withDependencies } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
-import type { SupervisorSpec } from '../core/service.ts';
+import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 
-/** Every service of `file`, or those of `names` and what they depend on. @throws {GsupError} 78, or 4 for an unknown name. */
-export async function specFromFile(file: string, names: readonly string[]): Promise<SupervisorSpec> {
+/** Every service of `file`, or those of `names` and (unless `isAlone`) what they depend on. @throws {GsupError} 78, or 4 for an unknown name. */
+export async function specFromFile(
+  file: string,
+  names: readonly string[],
+  { isAlone = false }: { readonly isAlone?: boolean } = {},
+): Promise<SupervisorSpec> {
   const result = await readConfig(file, { env: process.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) throw new GsupError(formatDiagnostics(result.problems, { colour }), { exitStatus: EXIT.config });
@@ -23,7 +27,13 @@ export async function specFromFile(file: string, names: readonly string[]): Prom
       hint: near === null ? `it has ${known.join(', ')}` : `did you mean ${near}?`,
     });
   }
+  if (isAlone) return { ...result.spec, services: services.filter(({ name }) => names.includes(name)).map(alone) };
   const dependencies = Object.fromEntries(services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]));
   const wanted = withDependencies(names, dependencies);
   return { ...result.spec, services: services.filter(({ name }) => wanted.includes(name)) };
+}
+
+/** Somebody else sees to what it depends on. */
+function alone(service: ServiceSpec): ServiceSpec {
+  return { ...service, dependsOn: {} };
 }

@@ -73,7 +73,7 @@ export async function specOfFile(
   file: string,
   names: readonly string[],
   command: Command,
-  allowed: readonly string[] = [],
+  { allowed = [], isAlone = false }: { readonly allowed?: readonly string[]; readonly isAlone?: boolean } = {},
 ): Promise<SupervisorSpec> {
   const { specFromFile } = await import('./config-file.ts');
   const isAllowed = (key: string) => ['config', 'logFormat', 'json', ...allowed].includes(key);
@@ -84,7 +84,7 @@ export async function specOfFile(
     const name = command.options.find((option) => option.attributeName() === given)?.long ?? given;
     throw usageError(`${name} goes with one command, not with a file`, `set it in ${file}`);
   }
-  return specFromFile(file, names);
+  return specFromFile(file, names, { isAlone });
 }
 
 /** Whether the target stands behind `--`: commander has taken the dashes away. */

@@ -1,6 +1,8 @@
 /** The expected failures of an action, told to people with what to do next. */
 
 export const EXIT = {
+  /** Of a daemon: whoever runs it is to start the next one. EX_TEMPFAIL of sysexits.h. */
+  retired: 75,
   done: 0,
   failed: 1,
   usage: 2,

@@ -18,9 +18,14 @@ import { refused, type Specs } from './operations.ts';
 import { masked, maskedSpec, maskedValue } from './secrets.ts';
 import { eventStream, logStream } from './streams.ts';
 
-type Ending = { /** Called when the reply has been sent: the process may end. */ end(exitStatus: number): void };
+type Ending = {
+  /** Called when the reply has been sent: the process may end. */
+  end(exitStatus: number): void;
+  /** Somebody (systemd) starts the next one, where the exit status asks for it. */
+  readonly isManaged: boolean;
+};
 
-export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Handlers {
+export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: Ending): Handlers {
   const { operations, supervisor } = daemon;
   const operate = (run: (tell: (line: OperationLine) => void) => Promise<OperationLine>) => streamOf(run);
   return {
@@ -30,7 +35,8 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
       const native = (await loadNative()) !== null;
       const { startedAt, home } = daemon;
       const counts = { services: services.length, instances };
-      return { version, protocol: PROTOCOL, pid: process.pid, startedAt, home: home.folder, ...counts, native };
+      const identity = { version, protocol: PROTOCOL, pid: process.pid, startedAt, home: home.folder };
+      return { ...identity, ...counts, native, managed: isManaged };
     },
     list: ({ usage }) => daemon.views(usage === true),
     show: ({ name }) => show(daemon, name),
@@ -65,11 +71,12 @@ export function handlersOf(daemon: Daemon, version: string, { end }: Ending): Ha
         const verdict = await daemon.shutdown('gsup kill', null, true);
         stopTelling();
         const exitStatus = verdict === 'clean' ? EXIT.done : EXIT.failed;
-        setImmediate(() => end(exitStatus));
+        // A failure would bring the daemon back.
+        setImmediate(() => end(isManaged ? EXIT.done : exitStatus));
         return { type: 'result', exitStatus, outcomes: [], error: null, hint: null };
       }),
     retire: () => {
-      setImmediate(() => end(EXIT.done));
+      setImmediate(() => end(isManaged ? EXIT.retired : EXIT.done));
       return { pid: process.pid };
     },
   };

@@ -10,6 +10,8 @@ export type Lock = {
 
 /** Another daemon that begins has at most so long until it answers. */
 const READY_WAIT_MS = 15_000;
+/** A daemon that was asked to end stops every service first. */
+const GONE_WAIT_MS = 600_000;
 
 /** The lock, or `null` when another daemon has it (resolves when that one answers). */
 export async function takeLock(home: Home): Promise<Lock | null> {
@@ -64,5 +66,21 @@ function othersReady(name: string): Promise<boolean> {
     });
     socket.on('error', () => resolve(false));
     socket.on('close', () => resolve(isReady));
+  });
+}
+
+/** Resolves when the process that holds the lock of the home is gone; 10 min at most. */
+export function whenGone(home: Home): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(lockName(home));
+    let timer: NodeJS.Timeout | undefined;
+    socket.on('data', () => {});
+    socket.on('error', () => resolve());
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    timer = setTimeout(() => socket.destroy(), GONE_WAIT_MS);
+    timer.unref();
   });
 }

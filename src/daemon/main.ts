@@ -1,6 +1,7 @@
 /** `gsup daemon`: takes the lock of its home, opens the control socket, and lasts until it is told to end. */
 import { chmodSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { createClient } from '../api/client.ts';
 import { type Home, prepareHome, socketPath } from '../api/home.ts';
 import { createApiServer } from '../api/server.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
@@ -9,7 +10,7 @@ import type { SupervisorSpec } from '../core/service.ts';
 import { activationOf } from '../supervisor/activation.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
-import { takeLock } from './lock.ts';
+import { type Lock, takeLock, whenGone } from './lock.ts';
 import { captureSignals } from './signals.ts';
 
 /** A reply that is on its way holds up the end for so long at most. */
@@ -36,7 +37,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   const { sockets, claim } = activationOf(process.env);
   const spec = file === null ? null : await options.readFile(file);
   prepareHome(home);
-  const lock = await takeLock(home);
+  const lock = (await takeLock(home)) ?? (isManaged() ? await takeOver(home) : null);
   if (lock === null) {
     if (!isBackground) {
       const hint = '"gsup ping" asks it, "gsup kill" ends it with its services, "gsup update" replaces it';
@@ -52,7 +53,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   const ended = new Promise<number>((resolve) => {
     finish = resolve;
   });
-  const server = createApiServer(handlersOf(daemon, version, { end: finish }), version);
+  const server = createApiServer(handlersOf(daemon, version, { end: finish, isManaged: isManaged() }), version);
   await listen(server, home);
   let hasBegun = file === null;
   const reporter = await reporterOf(daemon, () => hasBegun);
@@ -113,10 +114,26 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
+/** A command has started one in the background while systemd's was down: it lets go, and its services run on for us. */
+async function takeOver(home: Home): Promise<Lock | null> {
+  const client = createClient(home);
+  const { managed } = await client.ping({});
+  if (managed) return null;
+  const gone = whenGone(home);
+  await client.retire({});
+  await gone;
+  return takeLock(home);
+}
+
+/** Whether systemd started it as a unit of its own, and starts the next one. */
+function isManaged(): boolean {
+  return Boolean(process.env['NOTIFY_SOCKET']);
+}
+
 /** Systemd around us, or `null`; loaded only then. */
 async function reporterOf(daemon: Daemon, hasBegun: () => boolean) {
   const environment = process.env;
-  if (!environment['NOTIFY_SOCKET']) return null;
+  if (!isManaged()) return null;
   const { openReporter } = await import('../supervisor/reporter.ts');
   const onProblem = (reason: string) => daemon.notice(reason, 'warn');
   const state = () => daemon.supervisor.state;

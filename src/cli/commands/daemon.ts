@@ -1,11 +1,13 @@
 /** `gsup daemon`, `ping`, `kill`, `update`: the daemon itself. */
 import { readFileSync, writeSync } from 'node:fs';
-import { connect as connectTo } from 'node:net';
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { type Home, homeOf, lockName } from '../../api/home.ts';
+import { type Home, homeOf } from '../../api/home.ts';
+import type { PingReply } from '../../api/types.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT, GsupError } from '../../core/error.ts';
+import { whenGone } from '../../daemon/lock.ts';
 import { runDaemon } from '../../daemon/main.ts';
 import { isJournald, openJournal } from '../../supervisor/journal.ts';
 import { journaldLine, recordLine } from '../../view/record.ts';
@@ -18,8 +20,9 @@ import { VERSION } from '../version.ts';
 
 type Flags = { json?: boolean };
 
-/** A daemon that was asked to end has so long, without the stops of its services. */
-const END_WAIT_MS = 10_000;
+/** Systemd waits before it starts a service again (RestartSec=). */
+const MANAGED_WAIT_MS = 30_000;
+const LOOK_MS = 50;
 /** Where a daemon in the background tells the command that started it that it answers. */
 const READY_FD = 3;
 
@@ -141,8 +144,8 @@ async function update({ json }: Flags): Promise<void> {
   const gone = whenGone(home);
   await client.retire({});
   await gone;
-  await startDaemon(home);
-  const after = await pingOnce(client);
+  if (!before.managed) await startDaemon(home);
+  const after = before.managed ? await whenAnswering(client) : await pingOnce(client);
   if (after === null)
     throw new GsupError('the new daemon does not answer', { exitStatus: EXIT.failed, hint: 'look at "gsup doctor"' });
   if (json === true) process.stdout.write(`${JSON.stringify({ before, after }, null, 2)}\n`);
@@ -152,6 +155,15 @@ async function update({ json }: Flags): Promise<void> {
       `daemon ${what}; ${after.instances} ${after.instances === 1 ? 'instance' : 'instances'} kept\n`,
     );
   }
+}
+
+/** Who runs it (systemd) starts the next one in its own time: nothing tells us when. */
+async function whenAnswering(client: Connection['client']): Promise<PingReply | null> {
+  for (const until = Date.now() + MANAGED_WAIT_MS; Date.now() < until; await sleep(LOOK_MS)) {
+    const reply = await pingOnce(client);
+    if (reply !== null) return reply;
+  }
+  return null;
 }
 
 async function running(what: string): Promise<Connection> {
@@ -172,20 +184,4 @@ function leftRunning({ state }: Home): boolean {
   } catch {
     return false;
   }
-}
-
-/** Resolves when the process that holds the lock of the home is gone. */
-function whenGone(home: Home): Promise<void> {
-  return new Promise((resolve) => {
-    const socket = connectTo(lockName(home));
-    let timer: NodeJS.Timeout | undefined;
-    socket.on('data', () => {});
-    socket.on('error', () => resolve());
-    socket.on('close', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-    timer = setTimeout(() => socket.destroy(), END_WAIT_MS * 60);
-    timer.unref();
-  });
 }

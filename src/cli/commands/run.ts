@@ -5,7 +5,7 @@ import type { SupervisorSpec } from '../../core/service.ts';
 import { runForeground } from '../../foreground/main.ts';
 import { serviceOfTarget, specOfFile, startsWithDashes, type TargetFlags, withServiceOptions } from '../target.ts';
 
-type RunFlags = TargetFlags & { tty?: boolean };
+type RunFlags = TargetFlags & { tty?: boolean; deps?: boolean };
 
 const EXAMPLES = `
 Examples:
@@ -21,13 +21,17 @@ export function runCommand(): Command {
     .usage('[options] TARGET [-- ARG...] | -- COMMAND... | -c FILE [SERVICE...]')
     .argument('[target...]')
     .option('--tty', "stay in the terminal's session: for shells, REPLs")
+    .option('--no-deps', 'with -c: the named services alone, without what they depend on')
     .addHelpText('after', EXAMPLES)
     .action(run);
 }
 
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
-  const read = (file: string) => specOfFile(file, words, command, ['tty']);
+  const read = (file: string) =>
+    specOfFile(file, words, command, { allowed: ['tty', 'deps'], isAlone: flags.deps === false });
+  if (flags.deps === false && (config === undefined || words.length === 0))
+    throw usageError('--no-deps goes with services of a file', 'as in gsup run -c supervisor.yaml --no-deps api');
   const spec = config === undefined ? specOfTarget(words, flags) : await read(config);
   const isSingle = config === undefined && spec.services[0]?.instances === 1;
   if (flags.tty === true && !isSingle) throw usageError('--tty goes with one command and one instance');
