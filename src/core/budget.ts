@@ -7,8 +7,27 @@ export function stopNeedMs(stop: StopPolicy): number {
   return stop.drainDelayMs + (stop.preStop?.timeoutMs ?? 0) + stop.graceMs;
 }
 
+/** How long whoever stops us waits before it kills. */
+export type OuterLimit = {
+  /** `systemd`, `kubernetes`, `outer`. */
+  readonly name: string;
+  /** What sets it. */
+  readonly key: string;
+  readonly limitMs: number;
+};
+
+/** What `gsup/app` leaves of a grace period at least (app/deadline.ts). */
+const LEAST_APP_MARGIN_MS = 500;
+
 export type StopBudget = {
-  readonly waves: readonly { readonly services: readonly string[]; readonly needMs: number }[];
+  /** `graceMs`: the longest grace period in it. */
+  readonly waves: readonly {
+    readonly services: readonly string[];
+    readonly needMs: number;
+    readonly graceMs: number;
+  }[];
+  /** What an app with `gsup/app` takes at most, in the longest grace period: less a tenth, at least 500 ms. */
+  readonly appMs: number;
   /** Of all waves, one after the other. */
   readonly pathMs: number;
   /** `shutdown.timeout`; `null`: as long as the path. */
@@ -20,13 +39,15 @@ export type StopBudget = {
 export function stopBudget(spec: SupervisorSpec): StopBudget {
   const services = new Map(spec.services.map((service) => [service.name, service]));
   const dependencies = Object.fromEntries(spec.services.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]));
-  const waves = stopWaves(dependencies).map((names) => ({
-    services: names,
-    needMs: Math.max(0, ...names.map((name) => stopNeedMs((services.get(name) ?? { stop: NO_STOP }).stop))),
-  }));
+  const waves = stopWaves(dependencies).map((names) => {
+    const stops = names.map((name) => (services.get(name) ?? { stop: NO_STOP }).stop);
+    const graceMs = Math.max(0, ...stops.map((stop) => stop.graceMs));
+    return { services: names, needMs: Math.max(0, ...stops.map(stopNeedMs)), graceMs };
+  });
+  const appMs = Math.max(0, ...waves.map(({ graceMs }) => graceMs - Math.max(graceMs / 10, LEAST_APP_MARGIN_MS)));
   const pathMs = waves.reduce((sum, { needMs }) => sum + needMs, 0);
   const timeoutMs = spec.shutdownTimeoutMs;
-  return { waves, pathMs, timeoutMs, fits: timeoutMs === null || pathMs <= timeoutMs };
+  return { waves, appMs, pathMs, timeoutMs, fits: timeoutMs === null || pathMs <= timeoutMs };
 }
 
 const NO_STOP: StopPolicy = {

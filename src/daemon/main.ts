@@ -4,10 +4,14 @@ import type { Server } from 'node:http';
 import { createClient } from '../api/client.ts';
 import { type Home, prepareHome, socketPath } from '../api/home.ts';
 import { createApiServer } from '../api/server.ts';
+import { stopBudget } from '../core/budget.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
 import { activationOf } from '../supervisor/activation.ts';
+import { outerLimitOf } from '../supervisor/outer-limit.ts';
+import { reapOrphans } from '../supervisor/reaping.ts';
+import { budgetText, budgetWarnings } from '../view/budget.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { type Lock, takeLock, whenGone } from './lock.ts';
@@ -57,6 +61,8 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   await listen(server, home);
   let hasBegun = file === null;
   const reporter = await reporterOf(daemon, () => hasBegun);
+  // Else what has lost its parent goes to who is PID 1, as it does when there is no daemon.
+  const reaper = process.pid === 1 ? reapOrphans(daemon.supervisor, (text) => daemon.notice(text, 'warn')) : null;
   const release = captureSignals({
     stop: (signal) => void daemon.shutdown(signal, signal, false),
     force: () => daemon.force('second SIGINT: no more grace'),
@@ -79,12 +85,14 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     await applyFile(daemon, file, () => readClaimed(async () => spec), options.environment);
   hasBegun = true;
   reporter?.changed();
+  void tellBudget(daemon);
   const status = await ended;
   await closeServer(server);
   await Promise.all([daemon.close(), reporter?.close()]);
   rmSync(home.socket, { force: true });
   lock.release();
   release();
+  reaper?.close();
   return status;
 }
 
@@ -112,6 +120,16 @@ function closeServer(server: Server): Promise<void> {
     });
     server.closeIdleConnections();
   });
+}
+
+/** How the stop of everything stands to the limit around it, where there is one. */
+async function tellBudget(daemon: Daemon): Promise<void> {
+  const outer = await outerLimitOf(process.env);
+  if (outer === null) return;
+  const { services, shutdownTimeoutMs } = daemon.supervisor.state;
+  const budget = stopBudget({ services: Object.values(services).map(({ spec }) => spec), shutdownTimeoutMs });
+  daemon.notice(`stop budget: ${budgetText(budget, outer)}`, 'info');
+  for (const warning of budgetWarnings(budget, outer)) daemon.notice(warning, 'warn');
 }
 
 /** A command has started one in the background while systemd's was down: it lets go, and its services run on for us. */

@@ -11,13 +11,14 @@ import { LocalHost, wantsHandover } from '../host/local-host.ts';
 import type { Activation } from '../supervisor/activation.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
-import type { openReporter } from '../supervisor/reporter.ts';
+import { reapOrphans } from '../supervisor/reaping.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
 import { lateLink } from './link.ts';
 import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
+import { activationIn, type Reporter, reporterOf, tellBudget } from './surroundings.ts';
 
 /** When the start is over and nobody waits for us. */
 const REHEARSE_AFTER_MS = 50;
@@ -33,6 +34,8 @@ export type ForegroundOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The file as it is now, for SIGHUP; `null`: there is none, and SIGHUP is passed on. @throws {GsupError} for its problems. */
   readonly reread: (() => Promise<SupervisorSpec>) | null;
+  /** `--outer`: how long whoever stops us waits; `null`: it is asked. */
+  readonly outerMs: number | null;
 };
 
 /** Supervises until everything is down; resolves with the exit status. */
@@ -89,11 +92,16 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
   void link?.open({ knows: (token) => supervisor.knows(token), hear }).catch(() => link.close());
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
+  const notice = (reason: string, level: 'info' | 'warn') =>
+    journal.write({ phase: 'notice', level, reason }, systemClock.now());
+  const reaper = reapOrphans(supervisor, (text) => notice(text, 'warn'));
+  void tellBudget(options, notice);
   const state = await supervisor.ended;
   await Promise.all([output?.close(), journal.close(), reporter?.close()]);
   host.close(true);
   link?.close();
   release();
+  reaper.close();
   return exitStatus(state, isSingle);
 }
 
@@ -106,32 +114,6 @@ type Reloading = {
   readonly reporter: Reporter | null;
   readonly sockets: Activation['sockets'];
 };
-
-type Reporter = NonNullable<Awaited<ReturnType<typeof openReporter>>>;
-
-/** What a socket unit hands in; loaded only then. */
-async function activationIn(
-  environment: ForegroundOptions['environment'],
-  journal: Journal,
-): Promise<{ readonly sockets: Activation['sockets']; claim(spec: SupervisorSpec): SupervisorSpec }> {
-  if (!environment['LISTEN_PID']) return { sockets: [], claim: (spec: SupervisorSpec) => spec };
-  const { activationOf } = await import('../supervisor/activation.ts');
-  const { sockets, claim } = activationOf(environment);
-  const notice = (reason: string) => journal.write({ phase: 'notice', level: 'warn', reason }, systemClock.now());
-  return { sockets, claim: (spec: SupervisorSpec) => claim(spec, notice) };
-}
-
-/** Systemd around us, or `null`; loaded only then. */
-async function reporterOf(
-  environment: ForegroundOptions['environment'],
-  supervisor: Supervisor,
-  journal: Journal,
-): Promise<Reporter | null> {
-  if (!environment['NOTIFY_SOCKET']) return null;
-  const { openReporter: open } = await import('../supervisor/reporter.ts');
-  const onProblem = (reason: string) => journal.write({ phase: 'notice', level: 'warn', reason }, systemClock.now());
-  return open({ environment, state: () => supervisor.state, isPatient: true, onProblem });
-}
 
 /** One after the other, each with the file as it is when its turn comes. */
 function reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets }: Reloading): () => void {

@@ -13,6 +13,9 @@ const FIONREAD = 0x541b;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+/** linux/prctl.h, sys/wait.h. */
+const PR_SET_CHILD_SUBREAPER = 36;
+const WNOHANG = 1;
 /** The same number on every architecture since Linux 5.3. */
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
@@ -25,6 +28,10 @@ export type Native = {
   openPidfd(pid: number): number;
   /** wait(2)'s status of a process that has ended, or `null` where the kernel doesn't tell (before 6.15). */
   exitStatus(pidfd: number): number | null;
+  /** What becomes an orphan below us becomes a child of ours: PR_SET_CHILD_SUBREAPER of prctl(2). */
+  becomeSubreaper(): void;
+  /** Takes the end of a child that Node does not know; it must be a zombie. */
+  reap(pid: number): void;
   /** Makes a FIFO of mode 0600; false when that was refused. */
   makeFifo(path: string): boolean;
   /** Lets a pipe hold so much, where the user's limit (pipe-user-pages-soft) allows it. */
@@ -74,6 +81,10 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const socketpair = libc.func('int socketpair(int domain, int type, int protocol, void *pair)');
   const fcntl = libc.func('int fcntl(int fd, int command, int argument)');
   const mkfifo = libc.func('int mkfifo(const char *path, unsigned int mode)');
+  const prctl = libc.func(
+    'int prctl(int option, unsigned long two, unsigned long three, unsigned long four, unsigned long five)',
+  );
+  const waitpid = libc.func('int waitpid(int pid, void *status, int options)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -83,6 +94,8 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       const isTold = Number(ioctl(pidfd, PIDFD_GET_INFO, info)) === 0 && (info.readBigUInt64LE() & INFO_EXIT) !== 0n;
       return isTold ? info.readInt32LE(EXIT_CODE_AT) : null;
     },
+    becomeSubreaper: () => void prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0),
+    reap: (pid) => void waitpid(pid, null, WNOHANG),
     makeFifo: (path) => Number(mkfifo(path, 0o600)) === 0,
     widenPipe: (fd, bytes) => void fcntl(fd, F_SETPIPE_SZ, bytes),
     socketPair: () => {

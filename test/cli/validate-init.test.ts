@@ -57,7 +57,7 @@ test('a path of waves that is longer than a limit is a warning', async () => {
   await validate(put('s.yaml', TWO.replace('45s', '25s')), '--outer', '20s');
   expect(printed.stderr).toBe(
     `warning: stopping may need 30s, shutdown.timeout is 25s: grace periods will be cut; raise it, or shorten them
-warning: stopping may need 25s, the outer limit is 20s: gsup itself will be killed; raise the outer limit, or set shutdown.timeout below it
+warning: stopping may need 25s, the outer limit is 20s: gsup itself will be killed; raise the outer limit above 25s, or set shutdown.timeout below it
 `,
   );
 });

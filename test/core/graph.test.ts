@@ -38,10 +38,10 @@ test('a wave needs as long as its slowest service, and the path as long as all w
     serviceSpec({ name: 'web', stop: { graceMs: 5_000 }, dependsOn: { db: 'ready' } }),
   ];
   const waves = [
-    { services: ['api', 'web'], needMs: 10_000 },
-    { services: ['db'], needMs: 20_000 },
+    { services: ['api', 'web'], needMs: 10_000, graceMs: 10_000 },
+    { services: ['db'], needMs: 20_000, graceMs: 20_000 },
   ];
-  const budget = { waves, pathMs: 30_000 };
+  const budget = { waves, appMs: 18_000, pathMs: 30_000 };
   expect(stopBudget({ services, shutdownTimeoutMs: null })).toEqual({ ...budget, timeoutMs: null, fits: true });
   expect(stopBudget({ services, shutdownTimeoutMs: 30_000 })).toEqual({ ...budget, timeoutMs: 30_000, fits: true });
   expect(stopBudget({ services, shutdownTimeoutMs: 29_999 })).toEqual({ ...budget, timeoutMs: 29_999, fits: false });

@@ -1,11 +1,12 @@
 /** `gsup run`: one program, or the services of a file, supervised in the foreground. */
 import { Command } from 'commander';
+import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { runForeground } from '../../foreground/main.ts';
 import { serviceOfTarget, specOfFile, startsWithDashes, type TargetFlags, withServiceOptions } from '../target.ts';
 
-type RunFlags = TargetFlags & { tty?: boolean; deps?: boolean };
+type RunFlags = TargetFlags & { tty?: boolean; deps?: boolean; outer?: string };
 
 const EXAMPLES = `
 Examples:
@@ -21,6 +22,7 @@ export function runCommand(): Command {
     .usage('[options] TARGET [-- ARG...] | -- COMMAND... | -c FILE [SERVICE...]')
     .argument('[target...]')
     .option('--tty', "stay in the terminal's session: for shells, REPLs")
+    .option('--outer <duration>', 'how long what stops gsup waits: docker stop -t, TimeoutStopSec')
     .option('--no-deps', 'with -c: the named services alone, without what they depend on')
     .addHelpText('after', EXAMPLES)
     .action(run);
@@ -29,7 +31,7 @@ export function runCommand(): Command {
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
   const read = (file: string) =>
-    specOfFile(file, words, command, { allowed: ['tty', 'deps'], isAlone: flags.deps === false });
+    specOfFile(file, words, command, { allowed: ['tty', 'deps', 'outer'], isAlone: flags.deps === false });
   if (flags.deps === false && (config === undefined || words.length === 0))
     throw usageError('--no-deps goes with services of a file', 'as in gsup run -c supervisor.yaml --no-deps api');
   const spec = config === undefined ? specOfTarget(words, flags) : await read(config);
@@ -41,8 +43,16 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     isInTerminal: flags.tty === true,
     logFormat: flags.logFormat,
     environment: process.env,
+    outerMs: outerLimit(flags.outer),
     reread: config === undefined ? null : () => read(config),
   });
+}
+
+function outerLimit(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const limitMs = parseDuration(text);
+  if (limitMs === null) throw usageError(`--outer "${text}" is no duration`, 'expected 30s or 1m30s');
+  return limitMs;
 }
 
 function specOfTarget([first, ...rest]: readonly string[], flags: RunFlags): SupervisorSpec {

@@ -1,13 +1,14 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { Command } from 'commander';
-import { execa } from 'execa';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
 import { readConfig } from '../../config/read.ts';
-import { type StopBudget, stopBudget } from '../../core/budget.ts';
+import { stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
 import { EXIT, GsupError, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
+import { namedLimit, outerLimitOf } from '../../supervisor/outer-limit.ts';
+import { budgetText, budgetWarnings } from '../../view/budget.ts';
 
 const DEFAULT_FILES = ['yaml', 'yml', 'json']
   .map((extension) => `supervisor.${extension}`)
@@ -34,9 +35,10 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
       hint: 'name a file, or write one with "gsup init"',
     });
   }
-  const outerMs = flags.outer === undefined ? await outerLimitOfSystemd() : parseDuration(flags.outer);
-  if (flags.outer !== undefined && outerMs === null)
+  const givenMs = flags.outer === undefined ? null : parseDuration(flags.outer);
+  if (flags.outer !== undefined && givenMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
+  const outer = givenMs === null ? await outerLimitOf(process.env) : namedLimit(givenMs);
   const result = await readConfig(file, { env: process.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
@@ -47,15 +49,18 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
     return;
   }
   const budget = stopBudget(result.spec);
-  const warnings = [...result.warnings.map(({ message }) => message), ...budgetWarnings(budget, outerMs)];
+  const warnings = [
+    ...result.warnings.map(({ message }) => message),
+    ...budgetWarnings(budget, outer).map((text) => `warning: ${text}`),
+  ];
   if (flags.json === true) {
     const { services } = result.spec;
     process.stdout.write(
-      `${JSON.stringify({ ok: true, services, budget: { ...budget, outerMs }, warnings }, null, 2)}\n`,
+      `${JSON.stringify({ ok: true, services, budget: { ...budget, outerMs: outer?.limitMs ?? null }, warnings }, null, 2)}\n`,
     );
     return;
   }
-  process.stdout.write(`${describeServices(result.spec)}\n${describeBudget(budget, outerMs)}\n`);
+  process.stdout.write(`${describeServices(result.spec)}\nstop budget: ${budgetText(budget, outer)}\n`);
   for (const warning of warnings) process.stderr.write(`${warning}\n`);
 }
 
@@ -74,44 +79,4 @@ function describeServices({ services }: SupervisorSpec): string {
       return `${name.padEnd(width)}  ${facts.filter((fact) => fact !== null).join(', ')}`;
     })
     .join('\n');
-}
-
-function describeBudget({ waves, pathMs, timeoutMs, fits }: StopBudget, outerMs: number | null): string {
-  const path = waves.map(({ services, needMs }) => `${services.join('+')} ${formatDuration(needMs)}`).join(' → ');
-  const own =
-    timeoutMs === null ? '' : ` ${fits ? '≤' : '>'} shutdown.timeout ${formatDuration(timeoutMs)} ${fits ? '✓' : '✗'}`;
-  const total = Math.min(pathMs, timeoutMs ?? pathMs);
-  const outer =
-    outerMs === null
-      ? ''
-      : ` ${total < outerMs ? '<' : '≥'} outer ${formatDuration(outerMs)} ${total < outerMs ? '✓' : '✗'}`;
-  return `stop budget: ${path} = ${formatDuration(pathMs)}${own}${outer}`;
-}
-
-function budgetWarnings({ pathMs, timeoutMs, fits }: StopBudget, outerMs: number | null): string[] {
-  const warnings: string[] = [];
-  if (!fits && timeoutMs !== null) {
-    warnings.push(
-      `warning: stopping may need ${formatDuration(pathMs)}, shutdown.timeout is ${formatDuration(timeoutMs)}: grace periods will be cut; raise it, or shorten them`,
-    );
-  }
-  const total = Math.min(pathMs, timeoutMs ?? pathMs);
-  if (outerMs !== null && total >= outerMs) {
-    warnings.push(
-      `warning: stopping may need ${formatDuration(total)}, the outer limit is ${formatDuration(outerMs)}: gsup itself will be killed; raise the outer limit, or set shutdown.timeout below it`,
-    );
-  }
-  return warnings;
-}
-
-/** TimeoutStopUSec of the unit that we run in; `null` when there is none or systemd does not answer. */
-async function outerLimitOfSystemd(): Promise<number | null> {
-  if (process.env['INVOCATION_ID'] === undefined) return null;
-  const unit = /\/([^/\n]+\.service)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1];
-  if (unit === undefined) return null;
-  const { stdout } = await execa('systemctl', ['show', '-p', 'TimeoutStopUSec', '--value', unit], {
-    timeout: 1_000,
-    reject: false,
-  });
-  return parseDuration(stdout?.replace(/\bmin\b/g, 'm').replace(/\s+/g, '') ?? '');
 }
