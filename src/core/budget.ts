@@ -44,7 +44,10 @@ export function stopBudget(spec: SupervisorSpec): StopBudget {
     const graceMs = Math.max(0, ...stops.map((stop) => stop.graceMs));
     return { services: names, needMs: Math.max(0, ...stops.map(stopNeedMs)), graceMs };
   });
-  const appMs = Math.max(0, ...waves.map(({ graceMs }) => graceMs - Math.max(graceMs / 10, LEAST_APP_MARGIN_MS)));
+  const appMs = Math.max(
+    0,
+    ...waves.map(({ graceMs }) => Math.max(graceMs - Math.max(graceMs / 10, LEAST_APP_MARGIN_MS), graceMs / 5)),
+  );
   const pathMs = waves.reduce((sum, { needMs }) => sum + needMs, 0);
   const timeoutMs = spec.shutdownTimeoutMs;
   return { waves, appMs, pathMs, timeoutMs, fits: timeoutMs === null || pathMs <= timeoutMs };
