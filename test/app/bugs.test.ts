@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect as connectH2, createServer as createH2Server, type ServerHttp2Session } from 'node:http2';
 import { createServer as createSecureServer } from 'node:https';
-import { connect, createServer as createNetServer } from 'node:net';
+import { connect, createServer as createNetServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { expect, test } from 'vitest';
@@ -13,7 +13,7 @@ import { CERTIFICATE } from '../kit/certificate.ts';
 import { Line, listening, portOf } from '../kit/client.ts';
 import { Folder } from '../kit/gsup.ts';
 import { News } from '../kit/news.ts';
-import { Watched } from '../kit/shutdowns.ts';
+import { Held, Watched } from '../kit/shutdowns.ts';
 
 const CEILING_MS = 5000;
 const BASE = `import { createShutdown } from 'gsup/app'; const alive = setInterval(() => {}, 1e6);`;
@@ -25,6 +25,27 @@ function within<T>(work: Promise<T>, ms = CEILING_MS): Promise<T> {
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
+
+test.fails('requests on connections that the kernel had taken when it begins are answered, however many wait', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(createServer((_request, response) => response.end('whole'))));
+  const answers = Array.from({ length: 20 }, async () => {
+    const socket = connect(portOf(server), '127.0.0.1').setEncoding('utf8');
+    let text = '';
+    socket.on('data', (part: string) => {
+      text += part;
+    });
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    await closed;
+    return text.endsWith('whole');
+  });
+  // connect() has returned for each: they are in the queue of the listener, and the event loop has not turned yet.
+  const report = watched.shutdown.begin();
+  expect((await Promise.all(answers)).filter((isWhole) => isWhole)).toHaveLength(20);
+  await report;
+});
 
 test.fails('a request that a listener of "checkContinue" answers is in flight like any other', async () => {
   using watched = new Watched();
@@ -83,6 +104,45 @@ test.fails('an onDrain that throws is reported, and stops nothing', async () => 
   await app.said('up');
   app.kill('SIGTERM');
   expect(await within(app.ended)).toEqual({ code: 1, signal: null });
+  expect(app.lines).toEqual(['up', 'closed']);
+});
+
+test.fails('a WebSocket whose upgrade the app has not answered yet gets no frame before the answer', async () => {
+  using watched = new Watched();
+  const upgrades = new News<() => void>();
+  const server = createServer();
+  server.on('upgrade', (_request, socket) => {
+    socket.on('error', () => {}).on('end', () => socket.end());
+    // Who it is was being looked up.
+    upgrades.tell(() => {
+      socket.resume();
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    });
+  });
+  await listening(watched.shutdown.server(server));
+  using line = await Line.to(portOf(server));
+  line.socket.setEncoding('latin1');
+  line.say('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  const [accept] = await upgrades.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  accept?.();
+  await line.heard('101 Switching');
+  line.socket.end();
+  await report;
+  expect(line.text.startsWith('HTTP/1.1 101')).toBe(true);
+});
+
+test.fails('a WebSocket client that cannot be closed is reported, and stops nothing', async () => {
+  await using app = new App(`${BASE}
+    const shutdown = createShutdown({ timeout: '1s' });
+    shutdown.hook('db', () => console.log('closed'));
+    const client = { close() { throw new Error('not open'); }, terminate() {}, once() {} };
+    shutdown.server({ clients: new Set([client]), close() {} });
+    console.log('up');`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await within(app.ended)).toMatchObject({ signal: null });
   expect(app.lines).toEqual(['up', 'closed']);
 });
 
@@ -250,6 +310,44 @@ test.fails('over HTTP/2 "reject" answers /livez as ever', async () => {
   await report;
   expect(found).toBe(200);
 });
+
+test.fails.each([
+  ['http', false],
+  ['https', true],
+] as const)(
+  'over %s "reject" answers 503 also when the request comes some time after its connection',
+  async (_name, isSecure) => {
+    using watched = new Watched();
+    const held = new Held();
+    const server = isSecure ? createSecureServer(CERTIFICATE, held.handle) : createServer(held.handle);
+    await listening(watched.shutdown.server(server, { whileDraining: 'reject' }));
+    const busy = connection(portOf(server), isSecure);
+    busy.write('GET /busy HTTP/1.1\r\nHost: test\r\n\r\n');
+    const response = await held.nth(1);
+    const report = watched.shutdown.begin();
+    await watched.entered('waiting');
+    const late = connection(portOf(server), isSecure);
+    await once(late, isSecure ? 'secureConnect' : 'connect');
+    let text = '';
+    late.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const closed = new Promise((resolve) => late.once('close', resolve));
+    // As far away as another continent.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    late.write('GET /late HTTP/1.1\r\nHost: test\r\n\r\n');
+    await within(closed);
+    response.end();
+    busy.destroy();
+    await report;
+    expect(text).toContain('503');
+  },
+);
+
+function connection(port: number, isSecure: boolean): Socket {
+  const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
+  return (isSecure ? connectTls(options) : connect(options)).on('error', () => {});
+}
 
 test.fails('a TLS server on a Unix socket is closed although somebody never shook hands', async () => {
   using folder = new Folder();

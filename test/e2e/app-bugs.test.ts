@@ -4,7 +4,7 @@ import { Folder, Gsup } from '../kit/gsup.ts';
 
 const NODE = process.env['TEST_NODE'] ?? process.execPath;
 const BASE = `import { createShutdown } from 'gsup/app'; const alive = setInterval(() => {}, 1e6);`;
-const CHILD = `import { createShutdown } from 'gsup/app'; createShutdown(); await new Promise((resolve) => setTimeout(resolve, 300));`;
+const CHILD = `import { createShutdown } from 'gsup/app'; createShutdown(); await new Promise((resolve) => setTimeout(resolve, 1500));`;
 
 test.concurrent.fails.each([
   [
@@ -15,24 +15,30 @@ test.concurrent.fails.each([
   [
     'a worker thread that uses the library too',
     `import { Worker } from 'node:worker_threads'; import { once } from 'node:events';
-    await once(new Worker("import('gsup/app').then(({ createShutdown }) => { createShutdown(); return new Promise((resolve) => setTimeout(resolve, 300)); })", { eval: true }), 'exit');`,
+    await once(new Worker("import('gsup/app').then(({ createShutdown }) => { createShutdown(); return new Promise((resolve) => setTimeout(resolve, 1500)); })", { eval: true }), 'exit');`,
   ],
   [
     'a second copy of the library',
     `import { createRequire } from 'node:module';
     createRequire(process.cwd() + '/x.js')('gsup/app').createShutdown();
-    await new Promise((resolve) => setTimeout(resolve, 300));`,
+    await new Promise((resolve) => setTimeout(resolve, 1500));`,
   ],
 ])('beside %s, an app is still told of a deadline that is nearer, and reports in it', async (_name, beside) => {
   using folder = new Folder();
   const script = `${BASE} const shutdown = createShutdown();
     shutdown.hook('last', () => console.log('last hook')); shutdown.hook('hanging', () => new Promise(() => {}));
+    shutdown.ready();
+    // The app is connected before what stands beside it.
+    await new Promise((resolve) => process.once('SIGUSR2', resolve));
     ${beside}
     console.log('up');`;
   const command = [NODE, '--input-type=module', '-e', script];
-  const api = { command, cwd: process.cwd(), env: { CHILD }, stop: { grace: '30s' } };
+  const api = { command, cwd: process.cwd(), env: { CHILD }, ready: { message: true }, stop: { grace: '30s' } };
   const file = folder.write('supervisor.json', JSON.stringify({ shutdown: { timeout: '3s' }, services: { api } }));
   await using gsup = new Gsup(['run', '--log-format', 'json', '-c', file]);
+  await gsup.record('ready');
+  const { pid = 0 } = await gsup.record('spawned');
+  process.kill(pid, 'SIGUSR2');
   await gsup.said(/up/);
   gsup.kill('SIGTERM');
   await gsup.status();
