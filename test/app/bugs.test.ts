@@ -1,0 +1,428 @@
+/** What `gsup/app` gets wrong today: each of these is a sentence of the contract, and fails. */
+import { once } from 'node:events';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { connect as connectH2, createServer as createH2Server, type ServerHttp2Session } from 'node:http2';
+import { createServer as createSecureServer } from 'node:https';
+import { connect, createServer as createNetServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import { expect, test } from 'vitest';
+import { App } from '../kit/app.ts';
+import { CERTIFICATE } from '../kit/certificate.ts';
+import { Line, listening, portOf } from '../kit/client.ts';
+import { Folder } from '../kit/gsup.ts';
+import { News } from '../kit/news.ts';
+import { Held, Watched } from '../kit/shutdowns.ts';
+
+const CEILING_MS = 5000;
+const BASE = `import { createShutdown } from 'gsup/app'; const alive = setInterval(() => {}, 1e6);`;
+
+/** Fails when it takes too long. */
+function within<T>(work: Promise<T>, ms = CEILING_MS): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`not within ${ms} ms`)), ms);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+test.fails('requests on connections that the kernel had taken when it begins are answered, however many wait', async () => {
+  using watched = new Watched();
+  const server = await listening(watched.shutdown.server(createServer((_request, response) => response.end('whole'))));
+  const answers = Array.from({ length: 20 }, async () => {
+    const socket = connect(portOf(server), '127.0.0.1').setEncoding('utf8');
+    let text = '';
+    socket.on('data', (part: string) => {
+      text += part;
+    });
+    socket.on('error', () => {});
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write('GET / HTTP/1.1\r\nHost: test\r\n\r\n');
+    await closed;
+    return text.endsWith('whole');
+  });
+  // connect() has returned for each: they are in the queue of the listener, and the event loop has not turned yet.
+  const report = watched.shutdown.begin();
+  expect((await Promise.all(answers)).filter((isWhole) => isWhole)).toHaveLength(20);
+  await report;
+});
+
+test.fails('a request that a listener of "checkContinue" answers is in flight like any other', async () => {
+  using watched = new Watched();
+  const responses = new News<ServerResponse>();
+  const server = createServer();
+  server.on('checkContinue', (request, response) => {
+    response.writeContinue();
+    request.resume();
+    request.on('end', () => responses.tell(response));
+  });
+  await listening(watched.shutdown.server(server));
+  using line = await Line.to(portOf(server));
+  line.say('POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n12');
+  const [response] = await responses.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  // Longer than a connection on which nothing happens is left alone.
+  await within(Promise.race([line.closed(), new Promise((resolve) => setTimeout(resolve, 200))]));
+  response?.end('whole');
+  await within(Promise.race([line.heard('whole'), line.closed()]));
+  expect(line.text).toContain('whole');
+  expect(await report).toMatchObject({ servers: [{ idle: 0, finished: 1 }] });
+});
+
+test.fails('a request that has arrived while the app was busy with itself is answered, not reset', async () => {
+  using folder = new Folder();
+  const file = join(folder.path, 'arrived');
+  await using app = new App(
+    `import { createShutdown } from 'gsup/app'; import http from 'node:http'; import { existsSync } from 'node:fs';
+    // The event loop stands still from the moment that the idle connection is known to be idle.
+    const block = () => { console.log('blocked'); while (!existsSync(process.env.FILE)); };
+    const shutdown = createShutdown({ timeout: '5s', logger: ({ phase }) => phase === 'waiting' && block() });
+    const server = shutdown.server(http.createServer((request, response) => response.end('answered ' + request.url)));
+    server.listen(0, '127.0.0.1', () => console.log('port ' + server.address().port));`,
+    { env: { FILE: file } },
+  );
+  using line = await Line.to(await app.port());
+  line.get('/1');
+  await line.heard('answered /1');
+  app.kill('SIGTERM');
+  await app.said('blocked');
+  line.get('/2');
+  // Blocked for longer than the 20 ms that a request may be on its way.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  mkdirSync(file);
+  await within(Promise.race([line.heard('answered /2'), line.closed()]));
+  expect(line.text).toContain('answered /2');
+});
+
+test.fails('an onDrain that throws is reported, and stops nothing', async () => {
+  await using app = new App(`${BASE} import net from 'node:net';
+    const shutdown = createShutdown({ timeout: '1s' });
+    shutdown.hook('db', () => console.log('closed'));
+    const server = shutdown.server(net.createServer((socket) => { socket.on('error', () => {}); socket.write('hello'); }), { onDrain: () => { throw new Error('no farewell'); } });
+    server.listen(0, '127.0.0.1', () => net.connect(server.address().port).on('error', () => {}).on('data', () => console.log('up')));`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await within(app.ended)).toEqual({ code: 1, signal: null });
+  expect(app.lines).toEqual(['up', 'closed']);
+});
+
+test.fails('a WebSocket whose upgrade the app has not answered yet gets no frame before the answer', async () => {
+  using watched = new Watched();
+  const upgrades = new News<() => void>();
+  const server = createServer();
+  server.on('upgrade', (_request, socket) => {
+    socket.on('error', () => {}).on('end', () => socket.end());
+    // Who it is was being looked up.
+    upgrades.tell(() => {
+      socket.resume();
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    });
+  });
+  await listening(watched.shutdown.server(server));
+  using line = await Line.to(portOf(server));
+  line.socket.setEncoding('latin1');
+  line.say('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  const [accept] = await upgrades.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  accept?.();
+  await line.heard('101 Switching');
+  line.socket.end();
+  await report;
+  expect(line.text.startsWith('HTTP/1.1 101')).toBe(true);
+});
+
+test.fails('a WebSocket client that cannot be closed is reported, and stops nothing', async () => {
+  await using app = new App(`${BASE}
+    const shutdown = createShutdown({ timeout: '1s' });
+    shutdown.hook('db', () => console.log('closed'));
+    const client = { close() { throw new Error('not open'); }, terminate() {}, once() {} };
+    shutdown.server({ clients: new Set([client]), close() {} });
+    console.log('up');`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await within(app.ended)).toMatchObject({ signal: null });
+  expect(app.lines).toEqual(['up', 'closed']);
+});
+
+test.fails.each([
+  ['without a prototype', () => Object.create(null)],
+  [
+    'that is its own cause',
+    () => {
+      const error = new Error('circle');
+      error.cause = error;
+      return error;
+    },
+  ],
+])('a hook that throws something %s stops nothing', async (_name, made) => {
+  using watched = new Watched();
+  const errors: unknown[] = [];
+  const listener = (error: unknown): void => void errors.push(error);
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', listener);
+  try {
+    watched.shutdown.hook('db', () => {});
+    watched.shutdown.hook('strange', () => {
+      throw made();
+    });
+    const report = await within(watched.shutdown.begin(), 1000);
+    expect(report.hooks).toMatchObject([{ outcome: 'failed' }, { name: 'db', outcome: 'done' }]);
+    expect(errors).toEqual([]);
+  } finally {
+    process.removeAllListeners('unhandledRejection');
+    for (const other of others) process.on('unhandledRejection', other);
+  }
+});
+
+test.fails('an uncaught error without a prototype begins the same shutdown', async () => {
+  await using app = new App(`${BASE}
+    createShutdown().hook('db', () => console.log('closed'));
+    setImmediate(() => { throw Object.create(null); });`);
+  expect(await within(app.ended)).toEqual({ code: 1, signal: null });
+  expect(app.lines).toEqual(['closed']);
+});
+
+test.fails('a hook of "close" that hangs leaves time to those of "flush"', async () => {
+  using watched = new Watched({ timeout: 400 });
+  const left: number[] = [];
+  watched.shutdown.hook('metrics', ({ remainingMs }) => void left.push(remainingMs), { phase: 'flush' });
+  watched.shutdown.hook('hanging', () => new Promise(() => {}));
+  await watched.shutdown.begin();
+  expect(left[0]).toBeGreaterThan(10);
+});
+
+test.fails('a state that hangs leaves time to the hooks', async () => {
+  using folder = new Folder();
+  using watched = new Watched({ timeout: 400 });
+  const left: number[] = [];
+  const file = join(folder.path, 'state.json');
+  await watched.shutdown.persist('hanging', { file, save: () => new Promise(() => {}) });
+  watched.shutdown.hook('db', ({ remainingMs }) => void left.push(remainingMs));
+  await watched.shutdown.begin();
+  expect(left[0]).toBeGreaterThan(10);
+});
+
+test.fails('a hook that registers itself again and again is stopped at the deadline', async () => {
+  await using app = new App(`${BASE}
+    const shutdown = createShutdown({ timeout: 300 });
+    const again = () => void shutdown.hook('again', again);
+    again();
+    console.log('up');`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await within(app.ended, 3000)).toMatchObject({ signal: null });
+});
+
+test.fails('a supervisor that does not hang up does not keep an app that has ended', async () => {
+  using folder = new Folder();
+  const path = join(folder.path, 'link.sock');
+  const server = createNetServer({ allowHalfOpen: true }, (socket) => void socket.on('error', () => {}).resume());
+  server.listen(path);
+  await once(server, 'listening');
+  try {
+    await using app = new App(
+      `import { createShutdown } from 'gsup/app';
+      const shutdown = createShutdown();
+      shutdown.ready();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const { exitCode } = await shutdown.begin();
+      console.log('report ' + exitCode);`,
+      { env: { GSUP_LINK: path, GSUP_ID: 'token', GSUP_GRACE_MS: '60000' } },
+    );
+    await app.said('report 0');
+    expect(await within(app.ended, 3000)).toEqual({ code: 0, signal: null });
+  } finally {
+    server.close();
+  }
+});
+
+test.fails('an app that waits for what never comes, at its top level, ends with 13 as ever', async () => {
+  await using app = new App(`import { createShutdown } from 'gsup/app';
+    createShutdown().hook('db', () => console.log('closed'));
+    await new Promise(() => {});`);
+  expect(await within(app.ended)).toEqual({ code: 13, signal: null });
+  expect(app.lines).toEqual(['closed']);
+});
+
+test.fails.each([
+  ['idle', false],
+  ['busy', true],
+])('an HTTP/2 request that was on its way on an %s session when GOAWAY went out is answered', async (_name, isBusy) => {
+  const held = new News<{ end(text: string): unknown }>();
+  let ask = (_path: string): Promise<string> => Promise.resolve('');
+  let late: Promise<string> | null = null;
+  using watched = new Watched({
+    logger: ({ phase }) => {
+      if (phase === 'waiting') late = ask('/late');
+    },
+  });
+  const server = createH2Server((request, response) => {
+    if (request.url === '/hold') held.tell(response);
+    else response.end('whole');
+  });
+  const sessions = new News<ServerHttp2Session>();
+  server.on('session', sessions.tell);
+  await listening(watched.shutdown.server(server));
+  const client = connectH2(`http://127.0.0.1:${portOf(server)}`).on('error', () => {});
+  await once(client, 'remoteSettings');
+  ask = (path) =>
+    new Promise((resolve, reject) => {
+      const stream = client.request({ ':path': path });
+      let body = '';
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      stream.on('error', reject);
+      stream.on('close', () => resolve(body));
+    });
+  const slow = isBusy ? ask('/hold') : null;
+  if (isBusy) await held.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  held.all[0]?.end('held');
+  await slow;
+  await report;
+  client.destroy();
+  expect(await late).toBe('whole');
+});
+
+test.fails('over HTTP/2 "reject" answers /livez as ever', async () => {
+  using watched = new Watched();
+  const held = new News<{ end(text: string): unknown }>();
+  const server = createH2Server((_request, response) => held.tell(response));
+  await listening(watched.shutdown.server(server, { whileDraining: 'reject' }));
+  const status = async (path: string): Promise<unknown> => {
+    const client = connectH2(`http://127.0.0.1:${portOf(server)}`).on('error', () => {});
+    const stream = client.request({ ':path': path });
+    const [headers] = await once(stream, 'response');
+    client.destroy();
+    return headers[':status'];
+  };
+  const busy = status('/hold');
+  await held.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  const found = await status('/livez');
+  held.all[0]?.end('held');
+  await busy;
+  await report;
+  expect(found).toBe(200);
+});
+
+test.fails.each([
+  ['http', false],
+  ['https', true],
+] as const)(
+  'over %s "reject" answers 503 also when the request comes some time after its connection',
+  async (_name, isSecure) => {
+    using watched = new Watched();
+    const held = new Held();
+    const server = isSecure ? createSecureServer(CERTIFICATE, held.handle) : createServer(held.handle);
+    await listening(watched.shutdown.server(server, { whileDraining: 'reject' }));
+    const busy = connection(portOf(server), isSecure);
+    busy.write('GET /busy HTTP/1.1\r\nHost: test\r\n\r\n');
+    const response = await held.nth(1);
+    const report = watched.shutdown.begin();
+    await watched.entered('waiting');
+    const late = connection(portOf(server), isSecure);
+    await once(late, isSecure ? 'secureConnect' : 'connect');
+    let text = '';
+    late.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const closed = new Promise((resolve) => late.once('close', resolve));
+    // As far away as another continent.
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    late.write('GET /late HTTP/1.1\r\nHost: test\r\n\r\n');
+    await within(closed);
+    response.end();
+    busy.destroy();
+    await report;
+    expect(text).toContain('503');
+  },
+);
+
+function connection(port: number, isSecure: boolean): Socket {
+  const options = { port, host: '127.0.0.1', rejectUnauthorized: false };
+  return (isSecure ? connectTls(options) : connect(options)).on('error', () => {});
+}
+
+test.fails('a TLS server on a Unix socket is closed although somebody never shook hands', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const path = join(folder.path, 'tls.sock');
+  const server = createSecureServer(CERTIFICATE);
+  watched.shutdown.server(server).listen(path);
+  await once(server, 'listening');
+  const silent = connect(path).on('error', () => {});
+  await once(server, 'connection');
+  const spoken = connectTls({ path, rejectUnauthorized: false }).on('error', () => {});
+  await once(spoken, 'secureConnect');
+  const closed = once(server, 'close');
+  try {
+    await watched.shutdown.begin();
+    await within(closed, 1000);
+  } finally {
+    silent.destroy();
+    spoken.destroy();
+  }
+});
+
+test.fails('a hook that comes too late to run is said to be left undone', async () => {
+  using watched = new Watched();
+  let isRun = false;
+  const late = (): void => {
+    isRun = true;
+  };
+  watched.shutdown.hook('logs', () => void watched.shutdown.hook('late', late), { phase: 'flush' });
+  const { undone } = await watched.shutdown.begin();
+  expect(isRun || undone.length > 0).toBe(true);
+});
+
+test.fails('a state that comes too late to be saved is refused, or said to be left undone', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = join(folder.path, 'late.json');
+  let isRefused = false;
+  watched.shutdown.hook('db', async () => {
+    await watched.shutdown.persist('late', { file, save: () => 1 }).catch(() => {
+      isRefused = true;
+    });
+  });
+  const { undone } = await watched.shutdown.begin();
+  expect(isRefused || undone.length > 0 || existsSync(file)).toBe(true);
+});
+
+test.fails('a state keeps the mode of its file', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = folder.write('secret.json', '1');
+  const { chmodSync } = await import('node:fs');
+  chmodSync(file, 0o600);
+  await watched.shutdown.persist('secret', { file, save: () => 2 });
+  await watched.shutdown.begin();
+  expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+});
+
+test.fails('a deadline that is no number a clock knows is no deadline', async () => {
+  using folder = new Folder();
+  const path = join(folder.path, 'link.sock');
+  const server = createNetServer((socket) => {
+    socket.on('error', () => {}).resume();
+    socket.write('{"type":"stop","deadlineMs":1e999,"reason":"nonsense"}\n');
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  try {
+    await using app = new App(
+      `${BASE} createShutdown().hook('db', async () => { await new Promise((resolve) => setTimeout(resolve, 50)); console.log('closed'); });`,
+      { env: { GSUP_LINK: path, GSUP_ID: 'token', GSUP_GRACE_MS: '60000' } },
+    );
+    expect(await within(app.ended)).toEqual({ code: 0, signal: null });
+    expect(app.lines).toEqual(['closed']);
+  } finally {
+    server.close();
+  }
+});
