@@ -9,13 +9,14 @@ const LAYERS = {
   probes: ['core'],
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
+  interop: ['core', 'config'],
   view: ['core', 'api'],
-  daemon: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
+  daemon: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'api', 'view', 'interop'],
   preload: [],
   // Of core/ only duration.ts: the rule below.
   app: ['core'],
-  foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view'],
-  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
+  foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view', 'interop'],
+  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground', 'interop'],
 };
 
 const overrides = Object.entries(LAYERS).map(([layer, allowed]) => {

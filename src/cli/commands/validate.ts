@@ -1,17 +1,14 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { execa } from 'execa';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
 import { readConfig } from '../../config/read.ts';
 import { type StopBudget, stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
-import { EXIT, GsupError, usageError } from '../../core/error.ts';
+import { EXIT, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
-
-const DEFAULT_FILES = ['yaml', 'yml', 'json']
-  .map((extension) => `supervisor.${extension}`)
-  .concat(['js', 'mjs', 'ts'].map((extension) => `supervisor.config.${extension}`));
+import { defaultFile } from '../config-file.ts';
 
 type Flags = { outer?: string; json?: boolean };
 
@@ -27,13 +24,7 @@ export function validateCommand(): Command {
 }
 
 async function validate(named: string | undefined, flags: Flags): Promise<void> {
-  const file = named ?? DEFAULT_FILES.find((name) => existsSync(name));
-  if (file === undefined) {
-    throw new GsupError('there is no supervisor.yaml here', {
-      exitStatus: EXIT.config,
-      hint: 'name a file, or write one with "gsup init"',
-    });
-  }
+  const file = named ?? defaultFile();
   const outerMs = flags.outer === undefined ? await outerLimitOfSystemd() : parseDuration(flags.outer);
   if (flags.outer !== undefined && outerMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
