@@ -95,6 +95,7 @@ function cli() {
     ls: ['ls', 'show', 'env'],
     logs: ['logs', 'events'],
     validate: ['validate'],
+    export: ['export'],
     init: ['init'],
     doctor: ['doctor'],
     daemon: ['daemon', 'ping', 'kill', 'update'],

@@ -9,8 +9,8 @@ const LAYERS = {
   probes: ['core'],
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
-  view: ['core', 'api'],
   interop: ['core', 'config'],
+  view: ['core', 'api'],
   daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
   preload: [],
   // Of core/ only duration.ts: the rule below.

@@ -25,6 +25,7 @@ test.each([
   ['host', "import '../config/read.ts';"],
   ['config', "import '../supervisor/clock.ts';"],
   ['supervisor', "import '../foreground/main.ts';"],
+  ['interop', "import '../host/host.ts';"],
   ['view', "import type { Host } from '../host/host.ts';\nexport type X = Host;"],
   ['cli', "import '../host/local-host.ts';"],
   ['app', "import 'pino';"],

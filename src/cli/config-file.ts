@@ -1,10 +1,25 @@
 /** A configuration file for a command: the services that are wanted, or its problems printed and exit status 78. */
+import { existsSync } from 'node:fs';
 import { formatDiagnostics } from '../config/diagnostic.ts';
 import { readConfig } from '../config/read.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import { withDependencies } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
+
+const DEFAULT_FILES = ['yaml', 'yml', 'json']
+  .map((extension) => `supervisor.${extension}`)
+  .concat(['js', 'mjs', 'ts'].map((extension) => `supervisor.config.${extension}`));
+
+/** The file of this folder, for commands that were given none. @throws {GsupError} 78 when there is none. */
+export function defaultFile(): string {
+  const file = DEFAULT_FILES.find((name) => existsSync(name));
+  if (file !== undefined) return file;
+  throw new GsupError('there is no supervisor.yaml here', {
+    exitStatus: EXIT.config,
+    hint: 'name a file, or write one with "gsup init"',
+  });
+}
 
 /** Every service of `file`, or those of `names` and (unless `isAlone`) what they depend on. @throws {GsupError} 78, or 4 for an unknown name. */
 export async function specFromFile(

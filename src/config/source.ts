@@ -131,11 +131,11 @@ function readYaml(file: string, text: string, env: Environment): Source {
 /** `{ PORT: ${PORT} }` is no YAML for its braces; letters of nobody's stand for them while it is parsed (as long, so places stay). */
 const [OPEN, CLOSE] = ['\uE0F0', '\uE0F1'];
 
-function hideBraces(text: string): string {
+export function hideBraces(text: string): string {
   return text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g, `$$${OPEN}$1${CLOSE}`);
 }
 
-function showBraces(text: string): string {
+export function showBraces(text: string): string {
   return text.replaceAll(OPEN, '{').replaceAll(CLOSE, '}');
 }
 

@@ -8,6 +8,7 @@ import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts'
 import type { PhaseRecord } from '../core/record.ts';
 import { type Restored, restoreState } from '../core/restore.ts';
 import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.ts';
+import { maskedCommand, secretValues } from '../core/secrets.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { instanceEnvironment } from '../host/environment.ts';
@@ -27,7 +28,6 @@ import { linkOf, removeLinkFolder } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
-import { maskedCommand, secretValues } from './secrets.ts';
 import { Spool } from './spool.ts';
 
 /** After a refused write of the state another one is tried, whether anything has changed or not. */

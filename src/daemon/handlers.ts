@@ -6,6 +6,7 @@ import { EXIT, GsupError, usageError } from '../core/error.ts';
 import { findCycle } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
 import { planChanges } from '../core/plan.ts';
+import { masked, maskedSpec, maskedValue } from '../core/secrets.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
 import { pidOf } from '../core/state.ts';
@@ -15,7 +16,6 @@ import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
 import { refused, type Specs } from './operations.ts';
-import { masked, maskedSpec, maskedValue } from './secrets.ts';
 import { eventStream, logStream } from './streams.ts';
 
 type Ending = {

@@ -5,11 +5,11 @@ import type { LogEntry, Told } from '../api/types.ts';
 import { usageError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
+import { secretValues, withoutSecrets } from '../core/secrets.ts';
 import { LogFollower } from '../logs/follower.ts';
 import { type EndOfLog, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
-import { secretValues, withoutSecrets } from './secrets.ts';
 
 const DEFAULT_LINES = 15;
 const DEFAULT_RECORDS = 50;

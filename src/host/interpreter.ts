@@ -2,6 +2,7 @@
 import { accessSync, closeSync, constants, existsSync, openSync, readSync, type Stats, statSync } from 'node:fs';
 import { basename, delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { EXIT, GsupError } from '../core/error.ts';
+import { INTERPRETERS, JAVASCRIPT, TYPESCRIPT } from '../core/interpreters.ts';
 import type { Program } from '../core/service.ts';
 
 export type Command = {
@@ -9,18 +10,6 @@ export type Command = {
   readonly args: readonly string[];
   /** Whether it is a Node script, which gets an IPC channel. */
   readonly isNodeScript: boolean;
-};
-
-const JAVASCRIPT = new Set(['.js', '.mjs', '.cjs']);
-const TYPESCRIPT = new Set(['.ts', '.mts', '.cts']);
-const BY_EXTENSION: Readonly<Record<string, string>> = {
-  '.py': 'python3',
-  '.sh': 'sh',
-  '.bash': 'bash',
-  '.rb': 'ruby',
-  '.pl': 'perl',
-  '.php': 'php',
-  '.lua': 'lua',
 };
 
 /** @throws {GsupError} 127 when it isn't found, 126 when it can't be executed. */
@@ -94,7 +83,7 @@ function resolveScript(program: Extract<Program, { kind: 'script' }>, cwd: strin
     const [name = '/bin/sh', ...rest] = shebang;
     return through(name, rest);
   }
-  const known = BY_EXTENSION[extension];
+  const known = INTERPRETERS[extension];
   if (known !== undefined) return through(known);
   checkExecutable(script, script);
   return { file: script, args, isNodeScript: false };

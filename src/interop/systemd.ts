@@ -221,7 +221,7 @@ export function installSection(isForUser: boolean): Section {
 }
 
 /** Where the unit has to be. */
-export function place(isForUser: boolean, name: string): string {
+function place(isForUser: boolean, name: string): string {
   return `${isForUser ? '~/.config/systemd/user' : '/etc/systemd/system'}/${unitName(name)}.service`;
 }
 

@@ -28,11 +28,6 @@ export function assignmentValue(name: string, value: string): string {
   return quoted(`${name}=${value}`).replaceAll('%', '%%');
 }
 
-/** Words and paths in a list, as ReadWritePaths= takes them. */
-export function listValue(words: readonly string[]): string {
-  return words.map((word) => quoted(word).replaceAll('%', '%%')).join(' ');
-}
-
 /** As `systemctl` calls a unit: letters, digits and `:-_.\@` stay, the rest is escaped (systemd-escape(1)). */
 export function unitName(name: string): string {
   return [...Buffer.from(name)]

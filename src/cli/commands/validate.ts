@@ -1,18 +1,14 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
-import { existsSync } from 'node:fs';
 import { Command } from 'commander';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
 import { readConfig } from '../../config/read.ts';
 import { stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
-import { EXIT, GsupError, usageError } from '../../core/error.ts';
+import { EXIT, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { namedLimit, outerLimitOf } from '../../supervisor/outer-limit.ts';
 import { budgetText, budgetWarnings } from '../../view/budget.ts';
-
-const DEFAULT_FILES = ['yaml', 'yml', 'json']
-  .map((extension) => `supervisor.${extension}`)
-  .concat(['js', 'mjs', 'ts'].map((extension) => `supervisor.config.${extension}`));
+import { defaultFile } from '../config-file.ts';
 
 type Flags = { outer?: string; json?: boolean };
 
@@ -28,13 +24,7 @@ export function validateCommand(): Command {
 }
 
 async function validate(named: string | undefined, flags: Flags): Promise<void> {
-  const file = named ?? DEFAULT_FILES.find((name) => existsSync(name));
-  if (file === undefined) {
-    throw new GsupError('there is no supervisor.yaml here', {
-      exitStatus: EXIT.config,
-      hint: 'name a file, or write one with "gsup init"',
-    });
-  }
+  const file = named ?? defaultFile();
   const givenMs = flags.outer === undefined ? null : parseDuration(flags.outer);
   if (flags.outer !== undefined && givenMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');

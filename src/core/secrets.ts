@@ -1,5 +1,5 @@
 /** Values that are nobody's business, known by the names of their variables; pure. */
-import type { Program, ServiceSpec } from '../core/service.ts';
+import type { Program, ServiceSpec } from './service.ts';
 
 const SECRET =
   /(pass(word|wd|phrase)|(^|[_-])pass([_-]|$)|.[_-]pwd$|secret|token(?!izer)|api[_-]?key|private|credential|auth(?!or)|session|cookie|signing|[_-]keys?$|^key$|dsn|salt|jwt|[_-]pat$)/i;
@@ -20,6 +20,11 @@ export function maskedValue(name: string, value: string): string {
   if (value === '') return value;
   if (SECRET.test(name) && !HARMLESS.test(name)) return MASK;
   return value.replace(IN_ADDRESS, `$1${MASK}$3`);
+}
+
+/** Whether the value of a variable must not be shown, wholly or in part. */
+export function isSecret(name: string, value: string): boolean {
+  return maskedValue(name, value) !== value;
 }
 
 /** A shorter value may well be an ordinary word of a text. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { masked, maskedCommand, maskedValue, secretValues, withoutSecrets } from '../../src/daemon/secrets.ts';
+import { masked, maskedCommand, maskedValue, secretValues, withoutSecrets } from '../../src/core/secrets.ts';
 
 const MASK = '********';
 
