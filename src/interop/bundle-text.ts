@@ -20,21 +20,20 @@ export function withReferences(text: string): Rewritten {
   const written = new Set<string>();
   const values = new Map<string, string>();
   const places: Place[] = [];
+  const placed = new Set<Scalar>();
   for (const { node, plain, variable } of nodes) {
     if (variable === null) continue;
     const open = withoutDefaults(plain, written);
-    if (isReference(open) || !isSecret(variable, open)) {
-      if (open !== plain) places.push(placeOf(node, open));
-      continue;
-    }
+    if (isReference(open) || !isSecret(variable, open)) continue;
+    placed.add(node);
     places.push(placeOf(node, `\${${nameFor(asVariable(variable), open, { values, reserved })}}`));
   }
   const hidden = concealer({
     ...Object.fromEntries([...reserved].map((name) => [name, ''])),
     ...Object.fromEntries([...values].filter(([, value]) => !value.includes('${'))),
   });
-  for (const { node, plain, variable, list, index } of nodes) {
-    if (variable !== null) continue;
+  for (const { node, plain, list, index } of nodes) {
+    if (placed.has(node)) continue;
     const open = withoutDefaults(plain, written);
     const its = list === null ? hidden.line(open) : (hidden.words(list.slice(0, index + 1)).at(-1) ?? []);
     const shown = list === null || hasSecret(its) ? rendered(its) : open;

@@ -2,7 +2,7 @@
 import { posix } from 'node:path';
 import { formatAddress } from '../core/address.ts';
 import { INTERPRETERS, JAVASCRIPT, TYPESCRIPT } from '../core/interpreters.ts';
-import { isSecret } from '../core/secrets.ts';
+import { isSecret, secretValues } from '../core/secrets.ts';
 import type { Program, ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import { DEFAULT_BACKLOG } from '../core/service.ts';
 import type { ExportOptions, Tell } from './export.ts';
@@ -41,12 +41,18 @@ export function containerOf(service: ServiceSpec, options: ExportOptions, platfo
   };
   const inImage = (path: string) => pathInImage(path, options);
   const hidden = concealer(service.env);
-  const names = variablesOf(service, tell);
+  const variables = variablesOf(service, tell);
+  // One that quotes another's secret is as secret.
+  const values = secretValues(service.env);
+  const plain = variables.filter(
+    ([name, value]) => !isSecret(name, value) && !values.some((one) => value.includes(one)),
+  );
+  const quoting = variables.filter((one) => !plain.includes(one));
   const command = commandOf(service.program, inImage, hidden, tell);
   const container = {
     command,
     workdir: workdirOf(service, inImage, options, tell),
-    env: graceTold(service, names),
+    env: graceTold(service, plain),
     envFiles: service.envFiles.map((file) => relativeTo(options.source.folder, file)),
     ports: portsOf(service, platform, tell),
     ready: service.ready && probeOf(service.ready.check, { key: 'ready', hidden, platform, tell }),
@@ -55,7 +61,7 @@ export function containerOf(service: ServiceSpec, options: ExportOptions, platfo
   };
   tellWithoutCounterpart(service, platform, tell);
   // Last: commands and checks may have brought secrets of their own.
-  const secrets = new Map([...hidden.values()].filter(([name]) => isVariable(name)));
+  const secrets = new Map([...quoting, ...hidden.values()].filter(([name]) => isVariable(name)));
   return { ...container, secrets, remarks };
 }
 
@@ -149,7 +155,7 @@ function variablesOf({ env, inheritEnv }: ServiceSpec, tell: Tell): Container['e
     tell(
       'inheritEnv: a container has the environment of its image, not that of the command that starts gsup; name what it needs in env',
     );
-  return Object.entries(env).filter(([name, value]) => isVariable(name) && !isSecret(name, value));
+  return Object.entries(env).filter(([name]) => isVariable(name));
 }
 
 /** `gsup/app` takes its deadline from it, as it does below gsup. */

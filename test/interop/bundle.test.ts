@@ -68,6 +68,13 @@ test('a password beside a reference is hidden, a service may be called env, and 
 `);
 });
 
+test('a variable that quotes the secret of another one refers to it', () => {
+  const text = 'services: { a: { command: x, env: { PLAIN: "<abcdef>", API_KEY: abcdef, NO: "no" } } }\n';
+  expect(bundled(text).text).toBe(
+    'services: { a: { command: x, env: { PLAIN: "<${API_KEY}>", API_KEY: "${API_KEY}", NO: "no" } } }\n',
+  );
+});
+
 test('a default that is a secret is none any more', () => {
   expect(bundled('services: { a: { command: x, env: { API_KEY: "${API_KEY:-abcdef}" } } }\n').text).toBe(
     'services: { a: { command: x, env: { API_KEY: "${API_KEY}" } } }\n',

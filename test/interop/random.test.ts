@@ -68,7 +68,12 @@ test('no export and no note has the value of a secret variable', () => {
     fc.property(anySpec, fc.constantFrom('DB_PASSWORD', 'API_TOKEN', 'SECRET_KEY'), (spec, name) => {
       const services = spec.services.map((service) => ({
         ...service,
-        env: { ...service.env, [name]: secret, DATABASE_URL: `postgres://me:${secret}@db/x` },
+        env: {
+          ...service.env,
+          [name]: secret,
+          DATABASE_URL: `postgres://me:${secret}@db/x`,
+          PLAIN: `{"a": "${secret}"}`,
+        },
         program: {
           kind: 'command' as const,
           argv: ['run', secret, `--x=${secret}`, '--token', secret] as [string, ...string[]],
