@@ -95,6 +95,7 @@ function cli() {
     ls: ['ls', 'show', 'env'],
     logs: ['logs', 'events'],
     validate: ['validate'],
+    import: ['import'],
     init: ['init'],
     doctor: ['doctor'],
     daemon: ['daemon', 'ping', 'kill', 'update'],

@@ -4,18 +4,19 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const LAYERS = {
   core: [],
   config: ['core'],
+  interop: ['core', 'config'],
   host: ['core'],
   logs: ['core'],
   probes: ['core'],
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
   view: ['core', 'api'],
-  daemon: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
+  daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
   preload: [],
   // Of core/ only duration.ts: the rule below.
   app: ['core'],
-  foreground: ['core', 'config', 'host', 'logs', 'probes', 'supervisor', 'view'],
-  cli: ['core', 'config', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
+  foreground: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'view'],
+  cli: ['core', 'config', 'interop', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
 };
 
 const overrides = Object.entries(LAYERS).map(([layer, allowed]) => {

@@ -20,6 +20,7 @@ const COMMANDS = {
   logs: async () => (await import('./commands/logs.ts')).logsCommand(),
   events: async () => (await import('./commands/logs.ts')).eventsCommand(),
   validate: async () => (await import('./commands/validate.ts')).validateCommand(),
+  import: async () => (await import('./commands/import.ts')).importCommand(),
   init: async () => (await import('./commands/init.ts')).initCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   daemon: async () => (await import('./commands/daemon.ts')).daemonCommand(),

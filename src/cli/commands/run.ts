@@ -11,7 +11,8 @@ const EXAMPLES = `
 Examples:
   gsup run app.js --grace 30s -- --port 3000
   gsup run --stop-signal SIGQUIT -- nginx -g 'daemon off;'
-  gsup run -c supervisor.yaml api`;
+  gsup run -c supervisor.yaml api
+  gsup run -c Procfile`;
 
 /** The command with its options. */
 export function runCommand(): Command {
@@ -27,7 +28,8 @@ export function runCommand(): Command {
 
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
-  const read = (file: string) => specOfFile(file, words, command, ['tty']);
+  const read = (file: string, isQuiet = false) =>
+    specOfFile(file, words, command, { allowed: ['tty'], endsTogether: true, isQuiet });
   const spec = config === undefined ? specOfTarget(words, flags) : await read(config);
   const isSingle = config === undefined && spec.services[0]?.instances === 1;
   if (flags.tty === true && !isSingle) throw usageError('--tty goes with one command and one instance');
@@ -37,7 +39,7 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     isInTerminal: flags.tty === true,
     logFormat: flags.logFormat,
     environment: process.env,
-    reread: config === undefined ? null : () => read(config),
+    reread: config === undefined ? null : () => read(config, true),
   });
 }
 

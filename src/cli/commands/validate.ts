@@ -1,19 +1,19 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
 import { existsSync, readFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { execa } from 'execa';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
-import { readConfig } from '../../config/read.ts';
 import { type StopBudget, stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
 import { EXIT, GsupError, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
+import { readServices } from '../config-file.ts';
 
 const DEFAULT_FILES = ['yaml', 'yml', 'json']
   .map((extension) => `supervisor.${extension}`)
   .concat(['js', 'mjs', 'ts'].map((extension) => `supervisor.config.${extension}`));
 
-type Flags = { outer?: string; json?: boolean };
+type Flags = { outer?: string; env?: string; json?: boolean };
 
 export function validateCommand(): Command {
   return new Command('validate')
@@ -21,6 +21,7 @@ export function validateCommand(): Command {
     .description('Checks a file (default: ./supervisor.yaml), and whether a whole stop fits into its limits.')
     .argument('[file]')
     .option('--outer <duration>', "limit of what stops gsup, e.g. systemd's TimeoutStopSec")
+    .addOption(new Option('--env <name>').hideHelp())
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  gsup validate supervisor.yaml --outer 30s')
     .action(validate);
@@ -37,7 +38,7 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   const outerMs = flags.outer === undefined ? await outerLimitOfSystemd() : parseDuration(flags.outer);
   if (flags.outer !== undefined && outerMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
-  const result = await readConfig(file, { env: process.env });
+  const result = await readServices(file, { envName: flags.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
     if (flags.json === true)
