@@ -107,7 +107,7 @@ export async function specOfFile(
 export function isFileOfServices(word: string): boolean {
   const name = basename(word);
   if (['.yaml', '.yml'].includes(extname(name)) || /^Procfile(\.[\w.-]+)?$/.test(name)) return true;
-  return /^(supervisor|ecosystem|process)\.config\.([mc]?js|[mc]?ts)$|\.config\.[mc]?js$/.test(name);
+  return /^(supervisor|ecosystem|process|pm2)\.config\.([mc]?js|[mc]?ts)$/.test(name);
 }
 
 /** Whether the target stands behind `--`: commander has taken the dashes away. */

@@ -12,7 +12,7 @@ import { plainJson } from './loose-json.ts';
 import type { Note } from './note.ts';
 import { type Imported, importPm2, looksLikePm2 } from './pm2.ts';
 import type { Look } from './pm2-program.ts';
-import { PORT_KEY } from './pm2-service.ts';
+import { LOUD } from './pm2-service.ts';
 import { ENDS_KEY, FIRST_PORT, importProcfile, procfileProblems } from './procfile.ts';
 
 export type ImportOptions = {
@@ -48,12 +48,14 @@ export async function importFile(file: string, options: ImportOptions): Promise<
 
 /** The notes in few lines, for a command that uses the file as it is; `null`: there are none. */
 export function summary(file: string, notes: readonly Note[]): string | null {
-  const keys = [...new Set(notes.map(({ key }) => key).filter((key) => key !== PORT_KEY && key !== ENDS_KEY))];
+  const keys = [...new Set(notes.map(({ key }) => key).filter((key) => !LOUD.includes(key) && key !== ENDS_KEY))];
   const shown = keys.slice(0, 5).join(', ') + (keys.length > 5 ? ', ...' : '');
   const count = keys.length === 1 ? '1 key has' : `${keys.length} keys have`;
   return (
     [
-      ...notes.filter(({ key }) => key === PORT_KEY).map(({ service, message }) => `${file}: ${service}: ${message}`),
+      ...notes
+        .filter(({ key }) => LOUD.includes(key))
+        .map(({ service, key, message }) => `${file}: ${service}: ${key}: ${message}`),
       ...(keys.length === 0
         ? []
         : [`${file}: ${count} no counterpart, or another meaning (${shown}): "gsup import ${file}" shows them`]),

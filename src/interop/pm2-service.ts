@@ -21,8 +21,10 @@ export type Pm2App = {
   readonly ports: Set<number>;
 };
 
-/** The key of a note that is worth to be told at once. */
-export const PORT_KEY = 'env.PORT';
+const PORT_KEY = 'env.PORT';
+const READY_KEY = 'ready.timeout';
+/** Keys of notes that are told in full whenever the file is used. */
+export const LOUD: readonly string[] = [PORT_KEY, READY_KEY];
 
 /** In the order in which people read a service. */
 export function serviceOf(pm2: Pm2App): ServiceInput {
@@ -155,13 +157,19 @@ function readyOf(fields: Fields, note: Noting): Pick<ServiceInput, 'ready'> {
       );
     return {};
   }
+  if (timeout === null || timeout < SHORTEST_MS) {
+    note(
+      fields.written('wait_ready'),
+      "an app that does not say 'ready' within 30s is a failed start; PM2 goes on after 3s as if it had",
+    );
+    return { ready: { message: true } };
+  }
+  const length = durationText(timeout);
   note(
-    fields.written('wait_ready'),
-    "an app that does not say 'ready' in time is a failed start here; PM2 goes on as if it had",
+    READY_KEY,
+    `an app that does not say 'ready' within ${length} is a failed start; PM2 goes on as if it had. Raise it when it may take longer`,
   );
-  return {
-    ready: { message: true, ...(timeout === null || timeout < SHORTEST_MS ? {} : { timeout: durationText(timeout) }) },
-  };
+  return { ready: { message: true, timeout: length } };
 }
 
 /** gsup takes no shorter one for a check. */

@@ -130,9 +130,12 @@ test.concurrent('start takes an ecosystem file as it is: a cluster shares its po
     cwd: project.path,
   });
   expect(started).toMatchObject({ status: 0 });
-  expect(started.stderr.split('\n').slice(0, 2)).toEqual([
-    expect.stringContaining(`ecosystem.config.cjs: http: gsup opens port ${port} for all of its instances`),
-    'ecosystem.config.cjs: 5 keys have no counterpart, or another meaning (wait_ready, watch, cron_restart, out_file, deploy): "gsup import ecosystem.config.cjs" shows them',
+  expect(started.stderr.split('\n').slice(0, 3)).toEqual([
+    expect.stringContaining(`ecosystem.config.cjs: http: env.PORT: gsup opens port ${port} for all of its instances`),
+    expect.stringContaining(
+      "ecosystem.config.cjs: http: ready.timeout: an app that does not say 'ready' within 5s is a failed",
+    ),
+    'ecosystem.config.cjs: 4 keys have no counterpart, or another meaning (watch, cron_restart, out_file, deploy): "gsup import ecosystem.config.cjs" shows them',
   ]);
   expect((await home.ls()).map(({ id: _, service, index, state, ready }) => [service, index, state, ready])).toEqual([
     ['http', 0, 'running', true],
@@ -161,6 +164,15 @@ test.concurrent('apply takes one too, and --env NAME is for such files only', as
   });
   const variable = await home.run(['start', 'one-app.json', '--env', 'A=1'], { cwd });
   expect(variable).toMatchObject({ status: 2 });
+});
+
+test.concurrent('a file x.config.js is one of services when it has apps, else a script', async () => {
+  await using home = new Home();
+  using project = new Project({ 'x.config.cjs': "console.log('a script');" });
+  await home.ok(['start', 'x.config.cjs', '--restart', 'never', '--name', 'x'], { cwd: project.path });
+  await home.said('x:0', /a script/);
+  const apps = await home.run(['start', 'by-pm2-key.config.cjs', 'line'], { cwd: project.path });
+  expect(apps.stderr).toContain('line:0');
 });
 
 test.concurrent('run takes an ecosystem file', async () => {

@@ -115,7 +115,7 @@ test('the summary names the keys once, and a port in full', () => {
     'f: 1 key has no counterpart, or another meaning (watch): "gsup import f" shows them',
   );
   expect(summary('f', [note('env.PORT'), ...['a', 'b', 'c', 'd', 'e', 'f', 'a'].map((key) => note(key))])).toBe(
-    `f: a: m
+    `f: a: env.PORT: m
 f: 6 keys have no counterpart, or another meaning (a, b, c, d, e, ...): "gsup import f" shows them`,
   );
 });

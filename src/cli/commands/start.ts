@@ -1,5 +1,5 @@
 /** `gsup start`: hands a program, the services of a file, or stopped services to the daemon, and waits until they are up. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import type { Client } from '../../api/client.ts';
@@ -125,7 +125,12 @@ function describe({ program }: ServiceSpec): string {
 }
 
 function isConfigFile(word: string): boolean {
-  return isFileOfServices(word) || (/^\.json5?$/.test(extname(word)) && existsSync(word));
+  if (isFileOfServices(word)) return true;
+  if (!existsSync(word)) return false;
+  // As PM2 takes any of them, but it may be a script, too.
+  return (
+    /\.json5?$/.test(word) || (/\.config\.[mc]?js$/.test(word) && /\b(apps|pm2)\b/.test(readFileSync(word, 'utf8')))
+  );
 }
 
 function looksLikeFile(word: string): boolean {
