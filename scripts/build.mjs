@@ -36,20 +36,38 @@ const inFilesOfTheirOwn = {
     });
   },
 };
+// What the user wrote is imported by Node itself: the require() that stands for import() knows no URLs and no await.
+const byNodeItself = {
+  name: 'by-node-itself',
+  setup({ onLoad }) {
+    onLoad({ filter: /src\/config\/module\.ts$/ }, ({ path }) => {
+      const [before, after, ...more] = readFileSync(path, 'utf8').split(' import(url)');
+      if (after === undefined || more.length > 0) throw new Error(`${path}: expected import(url) once`);
+      return { loader: 'ts', contents: `${before} new Function('url', 'return import(url)')(url)${after}` };
+    });
+  },
+};
+const plugins = [inFilesOfTheirOwn, byNodeItself];
 const common = { ...options, outdir: 'dist', outExtension: { '.js': '.cjs' }, define, metafile: true };
 const main = await build({
   ...common,
   entryPoints: { cli: 'src/cli/entry.ts' },
-  plugins: [inFilesOfTheirOwn],
+  plugins,
   supported: { 'dynamic-import': false },
 });
 // Those have lazy parts of their own, in files beside them too.
-const others = await build({
-  ...common,
-  entryPoints: Object.fromEntries(lazy),
-  plugins: [inFilesOfTheirOwn],
-  supported: { 'dynamic-import': false },
-});
+const inputs = { ...main.metafile.inputs };
+for (let fresh = [...lazy]; fresh.length > 0; ) {
+  const known = new Set(lazy.keys());
+  const { metafile } = await build({
+    ...common,
+    entryPoints: Object.fromEntries(fresh),
+    plugins,
+    supported: { 'dynamic-import': false },
+  });
+  Object.assign(inputs, metafile.inputs);
+  fresh = [...lazy].filter(([name]) => !known.has(name));
+}
 
 // Runs in the processes of others, in front of their scripts, on whatever Node they have.
 await build({
@@ -76,11 +94,7 @@ await build({ ...app, outExtension: { '.js': '.cjs' } });
 const declarations = appDeclarations();
 for (const file of ['dist/app.d.ts', 'dist/app.d.cts']) writeFileSync(file, declarations);
 
-const packages = new Set(
-  Object.keys({ ...main.metafile.inputs, ...others.metafile.inputs }).flatMap(
-    (file) => /.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? [],
-  ),
-);
+const packages = new Set(Object.keys(inputs).flatMap((file) => /.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []));
 const licences = [...packages].sort().map((folder) => {
   const { name, version: its, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
   const files = ['LICENSE', 'license', 'LICENSE.md', 'LICENCE', 'LICENSE.txt', 'License', 'Readme.md', 'README.md'];

@@ -96,8 +96,10 @@ function cli() {
     logs: ['logs', 'events'],
     validate: ['validate'],
     export: ['export'],
+    import: ['import'],
     init: ['init'],
     doctor: ['doctor'],
+    startup: ['startup', 'unstartup'],
     daemon: ['daemon', 'ping', 'kill', 'update'],
   };
   const commands = Object.entries(files).flatMap(([file, names]) => {

@@ -4,12 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const LAYERS = {
   core: [],
   config: ['core'],
+  interop: ['core', 'config'],
   host: ['core'],
   logs: ['core'],
   probes: ['core'],
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
-  interop: ['core', 'config'],
   view: ['core', 'api'],
   daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
   preload: [],

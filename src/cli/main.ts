@@ -21,6 +21,7 @@ const COMMANDS = {
   events: async () => (await import('./commands/logs.ts')).eventsCommand(),
   validate: async () => (await import('./commands/validate.ts')).validateCommand(),
   export: async () => (await import('./commands/export.ts')).exportCommand(),
+  import: async () => (await import('./commands/import.ts')).importCommand(),
   init: async () => (await import('./commands/init.ts')).initCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
   daemon: async () => (await import('./commands/daemon.ts')).daemonCommand(),

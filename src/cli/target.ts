@@ -5,8 +5,15 @@ import { type Command, Option } from 'commander';
 import { type ServiceFlags, serviceFromFlags } from '../config/flags.ts';
 import { EXIT, GsupError, usageError } from '../core/error.ts';
 import type { Program, RestartPolicy, ServiceSpec, SupervisorSpec } from '../core/service.ts';
+import type { ForeignOptions } from './config-file.ts';
 
-export type TargetFlags = ServiceFlags & { config?: string; logFormat?: 'pretty' | 'json'; uid?: string; gid?: string };
+export type TargetFlags = ServiceFlags & {
+  config?: string;
+  logFormat?: 'pretty' | 'json';
+  uid?: string;
+  gid?: string;
+  only?: string;
+};
 
 /** Adds the options that describe one service. */
 export function withServiceOptions(command: Command, defaultRestart: RestartPolicy['policy']): Command {
@@ -51,6 +58,7 @@ function pm2Options(): Option[] {
     new Option('--uid <user>'),
     new Option('--gid <group>'),
     new Option('--log-type <format>'),
+    new Option('--only <names>'),
   ];
 }
 
@@ -68,23 +76,40 @@ export function serviceOfTarget(
   );
 }
 
-/** The services of `-c FILE`, for which no option of one service may be given. */
+export type FileOptions = Omit<ForeignOptions, 'envName'> & {
+  /** Without what the named services depend on. Default false. */
+  readonly isAlone?: boolean;
+  /** Options of the command that go with a file too. */
+  readonly allowed?: readonly string[];
+};
+
+/** The services of `-c FILE`, for which no option of one service may be given; PM2's `--env NAME` and `--only` go with its files. */
 export async function specOfFile(
   file: string,
   names: readonly string[],
   command: Command,
-  { allowed = [], isAlone = false }: { readonly allowed?: readonly string[]; readonly isAlone?: boolean } = {},
+  { allowed = [], isAlone = false, ...foreign }: FileOptions = {},
 ): Promise<SupervisorSpec> {
   const { specFromFile } = await import('./config-file.ts');
-  const isAllowed = (key: string) => ['config', 'logFormat', 'json', ...allowed].includes(key);
+  const { env = [], only = '' } = command.opts<TargetFlags>();
+  const isName = env.length === 1 && !env[0]?.includes('=');
+  const known = ['config', 'logFormat', 'json', 'only', ...(isName ? ['env'] : []), ...allowed];
   const given = Object.keys(command.opts()).find(
-    (key) => !isAllowed(key) && command.getOptionValueSource(key) === 'cli',
+    (key) => !known.includes(key) && command.getOptionValueSource(key) === 'cli',
   );
   if (given !== undefined) {
     const name = command.options.find((option) => option.attributeName() === given)?.long ?? given;
     throw usageError(`${name} goes with one command, not with a file`, `set it in ${file}`);
   }
-  return specFromFile(file, names, { isAlone });
+  const wanted = [...names, ...only.split(/[, ]+/).filter((name) => name !== '')];
+  return specFromFile(file, wanted, { ...foreign, isAlone, envName: isName ? env[0] : undefined });
+}
+
+/** Whether a word is a file of services by its name: ours, an ecosystem file of PM2, a Procfile. */
+export function isFileOfServices(word: string): boolean {
+  const name = basename(word);
+  if (['.yaml', '.yml'].includes(extname(name)) || /^Procfile(\.[\w.-]+)?$/.test(name)) return true;
+  return /^(supervisor|ecosystem|process|pm2)\.config\.([mc]?js|[mc]?ts)$/.test(name);
 }
 
 /** Whether the target stands behind `--`: commander has taken the dashes away. */
@@ -102,10 +127,11 @@ function parsedWordsBefore(words: readonly string[], fresh: Command): number {
 }
 
 /** A script when it is a file that names one, else a command that PATH may know. */
-function programOf(words: readonly [string, ...string[]], isCommand: boolean, flags: ServiceFlags): Program {
+function programOf(words: readonly [string, ...string[]], isCommand: boolean, flags: TargetFlags): Program {
   const [first, ...args] = words;
   if (isCommand) return { kind: 'command', argv: words };
-  if (['.yaml', '.yml'].includes(extname(first))) {
+  if (flags.only !== undefined) throw usageError('--only goes with a file of services');
+  if (isFileOfServices(first)) {
     throw usageError(`${first} is no script`, `to run the services of a file: gsup run -c ${first}`);
   }
   if (statSync(first, { throwIfNoEntry: false })?.isDirectory()) {

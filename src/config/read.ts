@@ -9,7 +9,7 @@ import type { Diagnostic } from './diagnostic.ts';
 import { type Path, type Problem, problemsOf } from './problem.ts';
 import { resolveService, withDefaults } from './resolve.ts';
 import { configSchema, type ServiceInput, serviceSchema, type TopInput, topSchema } from './schema.ts';
-import { type Environment, plain, readSource } from './source.ts';
+import { type Environment, plain, readSource, type Source } from './source.ts';
 
 export type ConfigResult =
   | { readonly ok: true; readonly spec: SupervisorSpec; readonly warnings: readonly Diagnostic[] }
@@ -17,7 +17,11 @@ export type ConfigResult =
 
 /** Reads `file` (YAML, JSON, or a module); `env` is for `${VAR}` in values. Never throws for what is in the file. */
 export async function readConfig(file: string, { env }: { env: Environment }): Promise<ConfigResult> {
-  const source = await readSource(file, env);
+  return checkSource(file, await readSource(file, env));
+}
+
+/** What has been read of `file`, checked. */
+export function checkSource(file: string, source: Source): ConfigResult {
   if (!source.ok) return source;
   const { value } = source;
   if (value === null || value === undefined)

@@ -1,7 +1,5 @@
 /** A file → its value and the place of each path in it. YAML and JSON are read by `yaml`; modules are imported. */
 import { readFileSync, statSync } from 'node:fs';
-import { extname, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import {
   isAlias,
   isMap,
@@ -18,6 +16,7 @@ import {
 import { formatSize } from '../core/size.ts';
 import type { Diagnostic } from './diagnostic.ts';
 import { interpolate } from './interpolate.ts';
+import { isModule, loadModule } from './module.ts';
 import type { Path, Problem } from './problem.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -32,13 +31,12 @@ export type Source =
 
 /** Nobody writes more by hand; a larger one is another file. */
 const LARGEST_BYTES = 1024 * 1024;
-const MODULES = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts']);
 
-/** Reads `file`, with the variables of `env` put in. */
-export async function readSource(file: string, env: Environment): Promise<Source> {
-  const refused = refuse(file);
+/** Reads `file`, with the variables of `env` put in; `null`: it is a file of another program, where `${X}` is a text. */
+export async function readSource(file: string, env: Environment | null): Promise<Source> {
+  const refused = refusal(file);
   if (refused !== null) return { ok: false, problems: [plain(file, refused)] };
-  if (MODULES.has(extname(file))) return readModule(file);
+  if (isModule(file)) return readModule(file);
   const bytes = readFileSync(file);
   if (bytes.includes(0)) return { ok: false, problems: [plain(file, 'is a binary file, not YAML')] };
   const text = decode(bytes);
@@ -58,7 +56,8 @@ export function plain(file: string, message: string): Diagnostic {
   return { file, line: null, column: null, length: 0, message, source: null };
 }
 
-function refuse(file: string): string | null {
+/** Why `file` is not read at all. */
+export function refusal(file: string): string | null {
   try {
     const stat = statSync(file);
     if (stat.isDirectory()) return 'is a directory; name a file in it';
@@ -66,7 +65,7 @@ function refuse(file: string): string | null {
     if (stat.size > LARGEST_BYTES) {
       return `has ${formatSize(stat.size)}; a configuration of over 1MiB is refused, is this the right file?`;
     }
-    if (!MODULES.has(extname(file))) readFileSync(file);
+    if (!isModule(file)) readFileSync(file);
     return null;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -76,23 +75,13 @@ function refuse(file: string): string | null {
 }
 
 async function readModule(file: string): Promise<Source> {
-  const isTyped = /\.[mc]?ts$/.test(file);
-  if (isTyped && !('typescript' in process.features && process.features.typescript)) {
-    return {
-      ok: false,
-      problems: [plain(file, `needs Node 22.18 or newer, which strips types; this is ${process.version}`)],
-    };
-  }
-  try {
-    const module = (await import(pathToFileURL(resolve(file)).href)) as { default?: unknown };
-    if (module.default === undefined) return { ok: false, problems: [plain(file, 'has no default export')] };
-    return { ok: true, value: module.default, problems: [], locate: ({ message }) => plain(file, message) };
-  } catch (error) {
-    return { ok: false, problems: [plain(file, `cannot be loaded: ${(error as Error).message}`)] };
-  }
+  const loaded = await loadModule(file);
+  if (!loaded.ok) return { ok: false, problems: [loaded.problem] };
+  return { ok: true, value: loaded.value, problems: [], locate: ({ message }) => plain(file, message) };
 }
 
-function readYaml(file: string, text: string, env: Environment): Source {
+/** The text of `file`, already read. */
+export function readYaml(file: string, text: string, env: Environment | null): Source {
   const counter = new LineCounter();
   const document = parseDocument(hideBraces(text), { lineCounter: counter, prettyErrors: false });
   const lines = text.split('\n');
@@ -148,7 +137,7 @@ function withoutEchoes(errors: readonly YAMLParseError[]): readonly YAMLParseErr
 /** A plain value that held a variable is read again, so that a number stays a number. */
 function putVariables(
   document: ReturnType<typeof parseDocument>,
-  env: Environment,
+  env: Environment | null,
   at: (offset: number, length: number, message: string) => Diagnostic,
 ): Diagnostic[] {
   const problems: Diagnostic[] = [];
@@ -158,12 +147,12 @@ function putVariables(
       if (!node.resolve(document)) problems.push(at(from, to - from, `no &${node.source} stands before this alias`));
     },
     Scalar(key, node, ancestors) {
-      const isText = isTextFor(ancestors);
+      const isText = env !== null && isTextFor(ancestors);
       // YAML would make 1.1 of 1.10 and 22 of 0022.
       if (isText && key !== 'key' && node.value !== null) node.value = node.source ?? node.value;
       if (typeof node.value !== 'string') return;
       node.value = showBraces(node.value);
-      if (key === 'key') return;
+      if (key === 'key' || env === null) return;
       const { text, hasChanged, unset } = interpolate(String(node.value), env);
       for (const name of unset) {
         const [from, to] = node.range ?? [0, 0];

@@ -318,7 +318,7 @@ services:
     expect(module.services[0]?.env).toEqual({ A: '1' });
   });
 
-  test('problems of a module have no place', async () => {
+  test('problems of what a module exports have no place, what it throws has one', async () => {
     expect(await told('export default { services: { api: { comand: "x" } } };', 'bad.config.mjs')).toBe(
       [
         'bad.config.mjs: unknown key "comand" in services.api; did you mean "command"?',
@@ -327,7 +327,9 @@ services:
     );
     expect(await told('export const a = 1;', 'none.config.mjs')).toBe('none.config.mjs: has no default export');
     expect(await told('throw new Error("boom");', 'throws.config.mjs')).toBe(
-      'throws.config.mjs: cannot be loaded: boom',
+      `throws.config.mjs:1:7 cannot be loaded: boom
+  1 | throw new Error("boom");
+    |       ^`,
     );
   });
 

@@ -1,12 +1,12 @@
 /** `gsup apply`: makes the daemon's services match a file. */
 import { resolve } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { specFromFile } from '../config-file.ts';
 import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { follow } from '../operation.ts';
 
-type Flags = { config: string; dryRun?: boolean; json?: boolean };
+type Flags = { config: string; env?: string; dryRun?: boolean; json?: boolean };
 
 export function applyCommand(): Command {
   return new Command('apply')
@@ -15,14 +15,15 @@ export function applyCommand(): Command {
       'Makes the services of the daemon match FILE: what is missing is added and started, what differs is changed (restarted only when the process itself is concerned), what the file does not have is stopped and removed.',
     )
     .requiredOption('-c, --config <file>', 'a supervisor.yaml')
+    .addOption(new Option('--env <name>').hideHelp())
     .option('--dry-run', 'print the plan and do nothing')
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  gsup apply -c supervisor.yaml --dry-run')
     .action(apply);
 }
 
-async function apply({ config, dryRun = false, json = false }: Flags): Promise<void> {
-  const { services, shutdownTimeoutMs } = await specFromFile(config, []);
+async function apply({ config, env, dryRun = false, json = false }: Flags): Promise<void> {
+  const { services, shutdownTimeoutMs } = await specFromFile(config, [], { envName: env });
   const { client } = connect();
   const input = {
     services: [...services],
@@ -30,14 +31,16 @@ async function apply({ config, dryRun = false, json = false }: Flags): Promise<v
     isWhole: true,
     isDryRun: dryRun,
     shutdownTimeoutMs,
+    // With another environment of PM2's the daemon could not read it again by itself.
+    ...(env === undefined ? { file: resolve(config) } : {}),
   };
   if (dryRun && json) {
-    for await (const line of client.apply({ ...input, file: resolve(config) })) {
+    for await (const line of client.apply(input)) {
       if (line.type === 'plan') process.stdout.write(`${JSON.stringify(line.changes, null, 2)}\n`);
     }
     return;
   }
-  process.exitCode = await follow(client.apply({ ...input, file: resolve(config) }), {
+  process.exitCode = await follow(client.apply(input), {
     what: `the apply of ${config}`,
     isJson: json,
     showsPlan: true,

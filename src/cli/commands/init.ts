@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { EXIT, GsupError } from '../../core/error.ts';
+import { shellLine } from '../../interop/shell-line.ts';
 
 type Found = { readonly name: string; readonly lines: readonly string[]; readonly why: string };
 type Flags = { force?: boolean; output: string };
@@ -62,7 +63,9 @@ function procfile(file: string): readonly Found[] {
       const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+?)\s*$/.exec(line);
       if (!match?.[1] || !match[2] || match[1] === 'all') return [];
       // A Procfile's lines are given to a shell by everything that reads them.
-      return [{ name: match[1], lines: [`command: ${quoted(shellLine(match[2]))}`, 'shell: true'], why: 'Procfile' }];
+      return [
+        { name: match[1], lines: [`command: ${quoted(shellLine(match[2]).command)}`, 'shell: true'], why: 'Procfile' },
+      ];
     });
 }
 
@@ -83,7 +86,7 @@ function packageJson(folder: string): Found | null {
   if (start !== null) {
     return {
       name,
-      lines: [`command: ${quoted(shellLine(start))}`, 'shell: true # as npm start does'],
+      lines: [`command: ${quoted(shellLine(start).command)}`, 'shell: true # as npm start does'],
       why: 'scripts.start of package.json',
     };
   }
@@ -95,11 +98,6 @@ function serviceName(name: unknown): string {
     .replace(/[^A-Za-z0-9_.-]/g, '')
     .replace(/^[^A-Za-z0-9]+/, '');
   return plain === '' || plain === 'all' ? 'app' : plain.slice(0, 64);
-}
-
-/** One simple command takes the shell's place, so that signals reach it; `A=1 x`, `a && b` and `a | b` cannot. */
-function shellLine(text: string): string {
-  return /^[\w./-]+(\s[^|&;<>()\n]*)?$/.test(text) ? `exec ${text}` : text;
 }
 
 /** A YAML value: quoted as JSON, and `${` escaped so that it stays the shell's. */

@@ -12,7 +12,8 @@ const EXAMPLES = `
 Examples:
   gsup run app.js --grace 30s -- --port 3000
   gsup run --stop-signal SIGQUIT -- nginx -g 'daemon off;'
-  gsup run -c supervisor.yaml api`;
+  gsup run -c supervisor.yaml api
+  gsup run -c Procfile`;
 
 /** The command with its options. */
 export function runCommand(): Command {
@@ -30,8 +31,13 @@ export function runCommand(): Command {
 
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
-  const read = (file: string) =>
-    specOfFile(file, words, command, { allowed: ['tty', 'deps', 'outer'], isAlone: flags.deps === false });
+  const read = (file: string, isQuiet = false) =>
+    specOfFile(file, words, command, {
+      allowed: ['tty', 'deps', 'outer'],
+      isAlone: flags.deps === false,
+      endsTogether: true,
+      isQuiet,
+    });
   if (flags.deps === false && (config === undefined || words.length === 0))
     throw usageError('--no-deps goes with services of a file', 'as in gsup run -c supervisor.yaml --no-deps api');
   const spec = config === undefined ? specOfTarget(words, flags) : await read(config);
@@ -44,7 +50,7 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     logFormat: flags.logFormat,
     environment: process.env,
     outerMs: outerLimit(flags.outer),
-    reread: config === undefined ? null : () => read(config),
+    reread: config === undefined ? null : () => read(config, true),
   });
 }
 

@@ -1,5 +1,5 @@
 /** `gsup start`: hands a program, the services of a file, or stopped services to the daemon, and waits until they are up. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import type { Client } from '../../api/client.ts';
@@ -9,7 +9,14 @@ import type { ServiceSpec } from '../../core/service.ts';
 import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { type FollowOptions, follow } from '../operation.ts';
-import { serviceOfTarget, specOfFile, startsWithDashes, type TargetFlags, withServiceOptions } from '../target.ts';
+import {
+  isFileOfServices,
+  serviceOfTarget,
+  specOfFile,
+  startsWithDashes,
+  type TargetFlags,
+  withServiceOptions,
+} from '../target.ts';
 
 type StartFlags = TargetFlags & { json?: boolean; updateEnv?: boolean };
 
@@ -18,6 +25,7 @@ Examples:
   gsup start app.js --name api -i 2 --ready http://127.0.0.1:3000/readyz
   gsup start --name worker -- python3 worker.py --queue mail
   gsup start supervisor.yaml
+  gsup start ecosystem.config.js --env production
   gsup start api`;
 
 export function startCommand(): Command {
@@ -117,8 +125,12 @@ function describe({ program }: ServiceSpec): string {
 }
 
 function isConfigFile(word: string): boolean {
-  if (/^supervisor\.config\.(js|mjs|cjs|ts)$/.test(basename(word))) return true;
-  return ['.yaml', '.yml', '.json'].includes(extname(word)) && (existsSync(word) || extname(word) !== '.json');
+  if (isFileOfServices(word)) return true;
+  if (!existsSync(word)) return false;
+  // As PM2 takes any of them, but it may be a script, too.
+  return (
+    /\.json5?$/.test(word) || (/\.config\.[mc]?js$/.test(word) && /\b(apps|pm2)\b/.test(readFileSync(word, 'utf8')))
+  );
 }
 
 function looksLikeFile(word: string): boolean {

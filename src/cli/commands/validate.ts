@@ -1,16 +1,15 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
-import { readConfig } from '../../config/read.ts';
 import { stopBudget } from '../../core/budget.ts';
 import { formatDuration, parseDuration } from '../../core/duration.ts';
 import { EXIT, usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { namedLimit, outerLimitOf } from '../../supervisor/outer-limit.ts';
 import { budgetText, budgetWarnings } from '../../view/budget.ts';
-import { defaultFile } from '../config-file.ts';
+import { defaultFile, readServices } from '../config-file.ts';
 
-type Flags = { outer?: string; json?: boolean };
+type Flags = { outer?: string; env?: string; json?: boolean };
 
 export function validateCommand(): Command {
   return new Command('validate')
@@ -18,6 +17,7 @@ export function validateCommand(): Command {
     .description('Checks a file (default: ./supervisor.yaml), and whether a whole stop fits into its limits.')
     .argument('[file]')
     .option('--outer <duration>', "limit of what stops gsup, e.g. systemd's TimeoutStopSec")
+    .addOption(new Option('--env <name>').hideHelp())
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  gsup validate supervisor.yaml --outer 30s')
     .action(validate);
@@ -29,7 +29,7 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   if (flags.outer !== undefined && givenMs === null)
     throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
   const outer = givenMs === null ? await outerLimitOf(process.env) : namedLimit(givenMs);
-  const result = await readConfig(file, { env: process.env });
+  const result = await readServices(file, { envName: flags.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
     if (flags.json === true)
