@@ -45,8 +45,9 @@ export class Program implements AsyncDisposable {
     return found;
   }
 
-  /** SIGTERM to the program, or to gsup, that hands it on. */
-  stop(): void {
+  /** SIGTERM to the program, or to gsup, that hands it on; not before gsup knows that it is ready. */
+  async stop(): Promise<void> {
+    if (this.#process instanceof Gsup) await this.#process.record('ready');
     this.#process.kill('SIGTERM');
   }
 

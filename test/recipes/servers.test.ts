@@ -40,7 +40,7 @@ describe.each(WAYS)('%s', (way) => {
     const port = await program.port();
     using kept = await idle(port);
     using upload = await uploading(port);
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await kept.closed();
     upload.say('def');
@@ -55,7 +55,7 @@ describe.each(WAYS)('%s', (way) => {
     const port = await program.port();
     using kept = await idle(port);
     using upload = await uploading(port);
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await kept.closed();
     upload.say('def');
@@ -71,7 +71,7 @@ describe.each(WAYS)('%s', (way) => {
     using kept = await idle(port);
     const answer = get(port, '/price');
     await backend.asked('/price');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await kept.closed();
     await backend.answer('/price', '42');
@@ -87,7 +87,7 @@ describe.each(WAYS)('%s', (way) => {
     using kept = await idle(port);
     const answer = get(port, '/price');
     await backend.asked('/price');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await kept.closed();
     await backend.answer('/price', '42');
@@ -105,7 +105,7 @@ describe.each(WAYS)('%s', (way) => {
     using kept = await idle(port);
     const answer = get(port, '/');
     await backend.asked('/page');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await kept.closed();
     await backend.answer('/page', '<h1>hello</h1>');
@@ -119,7 +119,7 @@ describe.each(WAYS)('%s', (way) => {
     await using program = new Program('hidden-server.mjs', way, backend.env);
     const answer = get(await program.port());
     await backend.asked('/page');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await backend.answer('/page', '<h1>hello</h1>');
     const connection = { connection: 'close' };
@@ -141,7 +141,7 @@ describe.each(WAYS)('%s', (way) => {
     stream.write('abc');
     const goaway = once(session, 'goaway');
     const closed = once(session, 'close');
-    program.stop();
+    await program.stop();
     await goaway;
     await program.entered('waiting');
     stream.end('def');
@@ -161,7 +161,7 @@ describe.each(WAYS)('%s', (way) => {
     using quiet = await Line.to(port);
     quiet.say('BEGIN\nCOMMIT\n');
     await quiet.heard('STORED 0\n');
-    program.stop();
+    await program.stop();
     await quiet.heard('BYE\n');
     await quiet.closed();
     await program.entered('waiting');
@@ -179,7 +179,7 @@ describe.each(WAYS)('%s', (way) => {
     const busy = await Client.to(port);
     busy.send('price');
     await backend.asked('/price');
-    program.stop();
+    await program.stop();
     await quiet.heard('closed 1001 the server restarts');
     await program.entered('waiting');
     await backend.answer('/price', '42');
@@ -195,7 +195,7 @@ describe.each(WAYS)('%s', (way) => {
     const clients = await Promise.all([Client.to(port), Client.to(port)]);
     clients[0].send('hello');
     for (const client of clients) await client.heard('hello');
-    program.stop();
+    await program.stop();
     for (const client of clients) {
       await client.heard('closed 1001 the server is shutting down');
       expect(client.story).toEqual(['hello', 'closed 1001 the server is shutting down']);
@@ -222,7 +222,7 @@ describe.each(WAYS)('%s', (way) => {
     await polled.closed();
     using again = await polling(port);
     using upload = await uploading(port);
-    program.stop();
+    await program.stop();
     await again.heard('204 No Content');
     await events.heard('event: bye');
     await again.closed();
@@ -233,13 +233,25 @@ describe.each(WAYS)('%s', (way) => {
     expect(program.story()).toEqual(['port', ...SHUTDOWN, '[report]']);
   });
 
+  test.concurrent('events: a reader who comes while it drains is told to come again too', async () => {
+    await using program = new Program('events.mjs', way, { KUBERNETES_SERVICE_HOST: '10.0.0.1' });
+    const port = await program.port();
+    await program.stop();
+    await program.entered('draining');
+    using events = await Line.to(port);
+    events.get('/events');
+    await events.heard('event: bye');
+    await program.ended();
+    expect(program.story()).toEqual(['port', ...SHUTDOWN, '[report]']);
+  });
+
   test.concurrent('health: alive but not ready from the first moment to the last, on a port of its own', async () => {
     await using program = new Program('health.mjs', way, { DRAIN_DELAY: '100ms' });
     const port = await program.port();
     const health = Number((await program.said(/health on (\d+)/))[1]);
     expect(await get(health, '/readyz')).toMatchObject({ status: 200, body: '{"status":"ready","ready":true}' });
     using upload = await uploading(port);
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     expect(await get(health, '/readyz')).toMatchObject({ status: 503, body: '{"status":"draining","ready":false}' });
     expect(await get(health, '/livez')).toMatchObject({ status: 200, body: '{"status":"draining","live":true}' });

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { App } from '../kit/app.ts';
 import { get, Line } from '../kit/client.ts';
 import { Folder, fixture } from '../kit/gsup.ts';
 import { Backend, PHASES, Program, WAYS } from './program.ts';
@@ -12,7 +13,7 @@ describe.each(WAYS)('%s', (way) => {
     await using program = new Program('bullmq.mjs', way, backend.env);
     await backend.asked('/ann');
     await backend.asked('/bob');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await backend.answer('/ann', 'sent');
     await program.said(/welcome completed/);
@@ -38,7 +39,7 @@ describe.each(WAYS)('%s', (way) => {
       const port = await program.port();
       for (const job of ['one', 'two', 'three']) expect(await get(port, `/${job}`)).toMatchObject({ status: 202 });
       await backend.asked('/one');
-      program.stop();
+      await program.stop();
       await program.entered('waiting');
       await backend.answer('/one', '');
       await program.ended();
@@ -50,7 +51,7 @@ describe.each(WAYS)('%s', (way) => {
     await program.port();
     await backend.answer('/two', '');
     await backend.asked('/three');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await backend.answer('/three', '');
     await program.ended();
@@ -65,7 +66,7 @@ describe.each(WAYS)('%s', (way) => {
     const order = get(port);
     await backend.asked('/price');
     await backend.asked('/customers');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await backend.answer('/price', '42');
     expect(await order).toMatchObject({ status: 200, body: 'ordered\n' });
@@ -91,7 +92,7 @@ describe.each(WAYS)('%s', (way) => {
     await using program = new Program('interval.mjs', way, { ...backend.env, EVERY_MS: '20' });
     await backend.answer('/clean', '');
     await backend.asked('/clean', 2);
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     await backend.answer('/clean', '');
     await program.ended();
@@ -110,7 +111,7 @@ describe.each(WAYS)('%s', (way) => {
     using inLine = await Line.to(port);
     inLine.say('GET /3 HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\n\r\n');
     await inLine.heard('100 Continue');
-    program.stop();
+    await program.stop();
     await inLine.heard('503 Service Unavailable');
     await inLine.heard('cannot begin task "render /3": the app is shutting down');
     await program.entered('waiting');
@@ -132,7 +133,7 @@ describe.each(WAYS)('%s', (way) => {
     using upload = await Line.to(port);
     upload.say('POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\nabc');
     await upload.heard('100 Continue');
-    program.stop();
+    await program.stop();
     // Nothing is written yet, but what is idle is closed when the shutdown has begun.
     await kept.closed();
     expect(readFileSync(file, 'utf8')).toBe('');
@@ -162,7 +163,7 @@ describe.each(WAYS)('%s', (way) => {
     using upload = await Line.to(port);
     upload.say('POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\nabc');
     await upload.heard('100 Continue');
-    program.stop();
+    await program.stop();
     await program.entered('waiting');
     upload.say('def');
     await upload.heard('\r\n1\n');
@@ -171,6 +172,34 @@ describe.each(WAYS)('%s', (way) => {
     const last = PHASES.map((phase) => `${phase} took`);
     expect(story).toEqual(['port', ...PHASES.map((phase) => `[${phase}]`), '[report]', ...last]);
     expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject([{ path: '/upload' }]);
+  });
+});
+
+test('pg: closed at the signal instead, the pool fails those who use it, and the report says why', async () => {
+  const script = readFileSync(fixture('recipes/pg.mjs'), 'utf8')
+    .replace("'./stand-ins/pg.mjs'", "'./fixtures/recipes/stand-ins/pg.mjs'")
+    .replace(/shutdown\.hook\('database'.*/, "process.on('SIGTERM', () => pool.end());")
+    .replace(/, logger: .*? }\)/, ' })');
+  await using backend = await Backend.open();
+  await using app = new App(script, { env: { ...backend.env, PORT: '0' } });
+  const order = get(await app.port());
+  await backend.asked('/price');
+  await backend.asked('/customers');
+  app.kill('SIGTERM');
+  await app.said('pool ended');
+  await backend.answer('/price', '42');
+  expect(await order).toMatchObject({ status: 500, body: 'Cannot use a pool after calling end on the pool\n' });
+  await backend.answer('/customers', '[]');
+  expect(await app.ended).toMatchObject({ code: 1 });
+  const tooEarly = { mistake: 'database-closed-too-early' };
+  expect(app.report).toMatchObject({
+    undone: ['hook "last row" failed: Cannot use a pool after calling end on the pool'],
+    tasks: [{ name: 'import', outcome: 'failed' }],
+    explanations: [
+      { ...tooEarly, where: 'task "import"' },
+      { ...tooEarly, where: 'hook "last row"' },
+      { mistake: 'handler-registered-twice', where: '2 handlers of SIGTERM' },
+    ],
   });
 });
 
