@@ -5,11 +5,10 @@ import type { Entry } from './unit-file.ts';
 type Hardened = {
   readonly services: readonly ServiceSpec[];
   readonly file: string;
-  readonly command: readonly string[];
   readonly isForUser: boolean;
 };
 
-/** Folders that ProtectHome= hides. */
+/** Folders that ProtectHome= protects. Node and gsup may be in one: they are only read. */
 const HOMES = ['/home/', '/root/', '/run/user/'];
 const TEMPORARY = ['/tmp/', '/var/tmp/'];
 
@@ -30,11 +29,11 @@ export function hardening(unit: Hardened): readonly Entry[] {
   return [
     ...always,
     { key: 'ProtectSystem', value: 'full', comment: '/usr, /boot and /etc can only be read.' },
-    ...unless(paths, HOMES, { key: 'ProtectHome', value: 'yes' }),
+    ...unless(paths, HOMES, { key: 'ProtectHome', value: 'read-only' }),
     ...unless(paths, TEMPORARY, { key: 'PrivateTmp', value: 'yes' }),
-    { key: 'ProtectKernelTunables', value: 'yes' },
     { key: 'ProtectKernelModules', value: 'yes' },
-    { key: 'ProtectKernelLogs', value: 'yes' },
+    // ProtectKernelTunables= and ProtectKernelLogs= need /run/systemd/inaccessible, which only a booted systemd makes.
+    { key: 'CapabilityBoundingSet', value: '~CAP_SYS_BOOT CAP_SYS_TIME CAP_SYSLOG CAP_SYS_RAWIO' },
     { key: 'ProtectClock', value: 'yes' },
     { key: 'ProtectHostname', value: 'yes' },
   ];
@@ -47,7 +46,7 @@ function unless(paths: readonly string[], folders: readonly string[], entry: Ent
 }
 
 /** Every absolute path that the file names. */
-function pathsOf({ services, file, command }: Hardened): readonly string[] {
+function pathsOf({ services, file }: Hardened): readonly string[] {
   const paths = services.flatMap(({ program, cwd, envFiles, sockets, stop, ready, live, env }) => [
     cwd,
     ...envFiles,
@@ -58,7 +57,7 @@ function pathsOf({ services, file, command }: Hardened): readonly string[] {
     ...(ready?.check.kind === 'exec' ? ready.check.argv : []),
     ...(live?.check.kind === 'exec' ? live.check.argv : []),
   ]);
-  return [file, ...command, ...paths].filter((path) => path.startsWith('/'));
+  return [file, ...paths].filter((path) => path.startsWith('/'));
 }
 
 function wordsOf(program: ServiceSpec['program']): readonly string[] {

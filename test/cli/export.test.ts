@@ -87,7 +87,7 @@ test('a path with an extension is one file of all documents', async () => {
 
 test.each([
   [['kubernets'], [2, '"kubernets" is no format to export to', 'did you mean kubernetes?']],
-  [['x'], [2, '"x" is no format to export to', 'expected kubernetes, compose, nomad']],
+  [['x'], [2, '"x" is no format to export to', 'expected systemd, kubernetes, compose, nomad']],
   [
     ['compose', '--stateful', 'db'],
     [2, '--stateful goes with kubernetes', undefined],

@@ -230,3 +230,45 @@ show app Result
   expect(output).toBe('success\n');
   expect(status).toBe(0);
 });
+
+withSystemd.concurrent(
+  'an exported unit starts as it was written, and so do units per service in their order',
+  async () => {
+    const { output, status } = await inSystemd(
+      `
+mkdir "$FOLDER/shop" && cd "$FOLDER/shop"
+cat >supervisor.yaml <<YAML
+shutdown: { timeout: 20s }
+services:
+  migrate: { command: [sh, -c, "sleep 0.3; touch migrated"], restart: { policy: never } }
+  app:
+    script: "$APP"
+    ready: { message: true }
+    env: { PORT: "$PORT" }
+    dependsOn: { migrate: completed }
+    sockets: { http: "127.0.0.1:$PORT" }
+YAML
+gsup export systemd -o "$units" 2>/dev/null || exit 1
+systemctl --user daemon-reload
+systemctl --user start shop
+show shop ActiveState
+[ -e migrated ] && echo migrated
+[ "$("$NODE" -e 'fetch("http://127.0.0.1:" + process.argv[1]).then((reply) => console.log(reply.status))' "$PORT")" = 200 ] && echo answers
+systemctl --user stop shop
+show shop Result
+rm migrated
+gsup export systemd --per-service -o "$units" 2>/dev/null || exit 1
+systemctl --user daemon-reload
+systemctl --user start shop-app
+show shop-app ActiveState
+show shop-migrate ActiveState
+[ -e migrated ] && echo migrated
+systemctl --user stop shop-app
+show shop-app Result
+`,
+      { APP, PORT: String(await freePort()) },
+    );
+    expect(output).toBe('active\nmigrated\nanswers\nsuccess\nactive\nactive\nmigrated\nsuccess\n');
+    expect(status).toBe(0);
+  },
+);
