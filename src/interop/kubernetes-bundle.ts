@@ -28,14 +28,16 @@ export function bundleDocuments(
   const startMs = spec.services.reduce((sum, { ready }) => sum + (ready?.timeoutMs ?? 0), 0);
   const config = `${id.name}-gsup`;
   const mountPath = posix.join(options.workdir, options.source.name);
+  const terminationGracePeriodSeconds = seconds(pathMs) + MARGIN_SECONDS;
   const env = [
+    // gsup compares its plan with it at the start.
+    { name: 'TERMINATION_GRACE_PERIOD_SECONDS', value: quoted(String(terminationGracePeriodSeconds)) },
     ...bundle.env.map(([name, value]): YamlMap => ({ name, value: quoted(escapedDollars(value)) })),
     ...secretVariables(bundle.secrets, `${id.name}-secrets`, tell),
   ];
   const comments = [
     ...(options.image === null ? [imageNote(tell)] : []),
     ...bundleNotes(spec, options, tell),
-    tell('Node reaps no foreign zombies: where programs leave orphans, begin the command with "tini --"'),
     ...(ports.length === 0
       ? []
       : [
@@ -67,14 +69,14 @@ export function bundleDocuments(
       template: {
         metadata: { labels: id.labels },
         spec: {
-          terminationGracePeriodSeconds: seconds(pathMs) + MARGIN_SECONDS,
+          terminationGracePeriodSeconds,
           containers: [
             {
               name: id.name,
               image: options.image ?? `registry.example/${id.name}:latest`,
               command: ['gsup', 'run', '-c', options.source.name],
               workingDir: options.workdir,
-              env: env.length === 0 ? undefined : env,
+              env,
               ports: ports.length === 0 ? undefined : ports.map(({ name, port }) => ({ name, containerPort: port })),
               ...(asked?.container.ready && asked.service.ready
                 ? readyProbes({ ...asked.service.ready, timeoutMs: startMs }, asked.container.ready, tell)
