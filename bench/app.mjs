@@ -6,7 +6,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { cpus, release, tmpdir } from 'node:os';
+import { cpus, loadavg, release, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
@@ -20,9 +20,10 @@ const { values } = parseArgs({
   },
 });
 const rounds = values.quick
-  ? { drain: 1, race: 3, lives: 2, slices: 2, memory: 1, load: 7 }
-  : { drain: 4, race: 8, lives: 4, slices: 4, memory: 3, load: 21 };
-const SLICE_MS = values.quick ? 500 : 1000;
+  ? { drain: 1, race: 3, lives: 2, slices: 6, memory: 1, load: 7 }
+  : { drain: 4, race: 8, lives: 4, slices: 16, memory: 3, load: 21 };
+/** Short: what else the machine does is then the same for all in a round. */
+const SLICE_MS = 250;
 const WARM_MS = 1000;
 const IDLE = 200;
 const BUSY = 20;
@@ -36,7 +37,7 @@ const END_CEILING_MS = 15_000;
 const TIMEOUT_MS = 5000;
 /** What every library may take, where it can be set. */
 const GRACE_MS = 10_000;
-const MEMORY_CONNECTIONS = values.quick ? 1000 : 2000;
+const MEMORY_CONNECTIONS = 2000;
 const WHOLE = `${'whole '.repeat(170)}\n`;
 /** No step may take longer: whatever hangs ends the bench. */
 const STEP_CEILING_MS = 60_000;
@@ -130,30 +131,36 @@ bench.setEncoding('utf8').on('data', (text) => { for (const word of text.trim().
 bench.on('error', () => {}).unref();
 server.listen(0, '127.0.0.1', 4096, () => tell({ port: server.address().port }));
 `;
-/** Raw requests over six kept connections, without parsing: cheaper than what answers them. */
+/** Raw requests over six kept connections, without parsing: cheaper than what answers them. For each line, a port and ms. */
 const HAMMER = `
 import { connect } from 'node:net';
-const [port, ms] = process.argv.slice(2).map(Number);
+import { createInterface } from 'node:readline';
 const request = 'GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n';
-let [answers, failures, isOver] = [0, 0, false];
-for (let n = 0; n < 6; n++) {
-  const socket = connect(port, '127.0.0.1', () => socket.write(request));
-  socket.setNoDelay(true);
-  socket.on('data', (bytes) => {
-    if (bytes.latin1Slice(0, 12) !== 'HTTP/1.1 200' || bytes.latin1Slice(bytes.length - 4) !== '\\nok\\n') failures++;
-    answers++;
-    if (isOver) socket.end();
-    else socket.write(request);
-  });
-  socket.on('error', () => failures++);
+for await (const line of createInterface({ input: process.stdin })) {
+  const [port, ms] = line.split(' ').map(Number);
+  let [answers, failures, isOver] = [0, 0, false];
+  const begun = performance.now();
+  setTimeout(() => (isOver = true), ms);
+  await Promise.all(Array.from({ length: 6 }, () => new Promise((closed) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(request));
+    socket.setNoDelay(true);
+    socket.on('data', (bytes) => {
+      if (bytes.latin1Slice(0, 12) !== 'HTTP/1.1 200' || bytes.latin1Slice(bytes.length - 4) !== '\\nok\\n') failures++;
+      answers++;
+      if (isOver) socket.end();
+      else socket.write(request);
+    });
+    socket.on('error', () => failures++);
+    socket.on('close', closed);
+  })));
+  console.log(JSON.stringify({ answers, failures, ms: performance.now() - begun }));
 }
-setTimeout(() => (isOver = true), ms);
-process.on('exit', () => console.log(JSON.stringify({ answers, failures })));
 `;
 
 const versions = install();
 for (const library of LIBRARIES) library.script = written(`app-${LIBRARIES.indexOf(library)}.mjs`, app(library));
-const hammer = written('hammer.mjs', HAMMER);
+const hammerScript = written('hammer.mjs', HAMMER);
+const loadBefore = loadavg()[0];
 const machine = `Node ${process.versions.node}, ${cpus().length} cores, Linux ${release()}, ${versions.join(', ')}; medians (min–max)`;
 console.error(machine);
 
@@ -166,11 +173,12 @@ for (const [name, probe] of Object.entries(probes)) {
   await probe();
   console.error(`${name}: ${((performance.now() - begun) / 1000).toFixed(0)} s`);
 }
+const busyness = `load average ${loadBefore.toFixed(1)} before, ${loadavg()[0].toFixed(1)} after`;
 printTables();
 if (values.json !== undefined)
   writeFileSync(
     values.json,
-    `${JSON.stringify({ machine, at: new Date().toISOString(), isQuick: values.quick, rounds, tables, raw }, null, 2)}\n`,
+    `${JSON.stringify({ machine, busyness, at: new Date().toISOString(), isQuick: values.quick, rounds, tables, raw }, null, 2)}\n`,
   );
 process.exit(0);
 
@@ -330,16 +338,18 @@ async function carriesRequests() {
   for (let life = 0; life < rounds.lives; life++) {
     const servers = new Map();
     for (const library of contestants) servers.set(library.name, await started(library));
-    for (const server of servers.values()) await hammerOn(server, WARM_MS);
+    const hammer = startHammer();
+    for (const server of servers.values()) await measured(hammer, server, WARM_MS);
     for (let slice = 0; slice < rounds.slices; slice++) {
       const round = {};
       for (const { name } of turned(contestants, life * rounds.slices + slice))
-        round[name] = await hammerOn(servers.get(name), SLICE_MS);
+        round[name] = await measured(hammer, servers.get(name), SLICE_MS);
       for (const { name } of contestants) {
         const { rate, cpuUs } = round[name];
         gather(found[name], { rate, cpuUs, rateRatio: rate / round.bare.rate, cpuRatio: cpuUs / round.bare.cpuUs });
       }
     }
+    await hammer.end();
     for (const server of servers.values()) await server.kill();
   }
   raw.throughput = found;
@@ -355,15 +365,32 @@ async function carriesRequests() {
   progress('throughput', found, 'cpuRatio', 3);
 }
 
-async function hammerOn({ port, pid, count }, ms) {
+async function measured(hammer, { port, pid, count }, ms) {
   const { served } = await count();
-  const [begun, before] = [performance.now(), cpuOf(pid)];
-  const { answers, failures } = JSON.parse(await output([hammer, String(port), String(ms)]));
-  const [seconds, used] = [(performance.now() - begun) / 1000, cpuOf(pid) - before];
+  const before = cpuOf(pid);
+  const { answers, failures, ms: took } = await hammer.on(port, ms);
+  const used = cpuOf(pid) - before;
   const { served: inAll } = await count();
   if (failures > 0 || inAll - served !== answers)
     throw new Error(`${failures} wrong answers, ${inAll - served} served, ${answers} answered`);
-  return { rate: answers / seconds, cpuUs: used / answers };
+  return { rate: (answers * 1000) / took, cpuUs: used / answers };
+}
+
+function startHammer() {
+  const child = spawn(process.execPath, [hammerScript], { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.add(child);
+  const ended = once(child, 'exit').then(() => children.delete(child));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    on: async (port, ms) => {
+      child.stdin.write(`${port} ${ms}\n`);
+      return JSON.parse((await within(lines.next(), 'the answers of a slice')).value);
+    },
+    end: () => {
+      child.stdin.end();
+      return within(ended, 'the end of the clients');
+    },
+  };
 }
 
 /** Of all its threads: the first word of schedstat is nanoseconds on a processor. */
@@ -405,11 +432,11 @@ async function holdsConnections() {
     `memory, KiB: a server before its first request, and for every 1,000 idle kept connections (${MEMORY_CONNECTIONS} open, each has asked once)`,
     [
       'heap at start',
-      'Pss at start',
+      'anonymous Pss at start',
       'heap',
       'heap − bare',
-      'Pss',
-      'Pss − bare',
+      'anonymous Pss',
+      'the same − bare',
       'RSS',
       'RSS − bare',
       'gsup : it (heap)',
@@ -433,13 +460,14 @@ async function holdsConnections() {
 
 async function memoryOf({ ask, pid }) {
   const { heapUsed, rss } = await ask('memory');
-  const pss = Number(/^Pss:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))[1]);
+  // Anonymous: how much of Node's own file a process shares depends on how many others run.
+  const pss = Number(/^Pss_Anon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))[1]);
   return { heap: heapUsed / 1024, rss: rss / 1024, pss };
 }
 
 // ---- load ----
 
-/** In a process that has node:http, as every app here has; and what a process that does nothing else takes longer. */
+/** In a process that has node:http, as every app here has; and what a process takes that does nothing else. */
 async function isLoaded() {
   const kinds = ['import', 'require'];
   const loaded = LIBRARIES.filter(({ module }) => module !== undefined);
@@ -450,18 +478,18 @@ async function isLoaded() {
   const scripts = Object.fromEntries(kinds.map((kind) => [kind, loadScripts(kind, loaded)]));
   for (let round = 0; round < rounds.load; round++) {
     for (const kind of kinds) {
-      const emptyMs = timeOf(scripts[kind].empty);
+      const emptyMs = numberFrom(scripts[kind].empty);
       for (const { name } of turned(loaded, round)) {
         if (scripts[kind][name] === undefined) continue;
         const { timed, whole } = scripts[kind][name];
-        gather(found[name], { [kind]: Number(run(timed).stdout), [`${kind}Process`]: timeOf(whole) - emptyMs });
+        gather(found[name], { [kind]: numberFrom(timed), [`${kind}Process`]: numberFrom(whole) - emptyMs });
       }
     }
   }
   raw.load = found;
   table(
-    `load, ms: beside node:http, in the process; and a process that only loads it minus an empty one, ${rounds.load} rounds`,
-    ['import', 'gsup : it', 'require', 'gsup : it', 'process with import', 'process with require'],
+    `load, ms: in a process that has node:http; and processor time of a process that only loads it, minus an empty one's, ${rounds.load} rounds`,
+    ['import', 'gsup : it', 'require', 'gsup : it', 'processor time, import', 'processor time, require'],
     loaded.map(({ name }) => {
       const inside = kinds.flatMap((kind) => [shown(found[name][kind], 2), overOwn(found, name, kind)]);
       return [name, ...inside, ...kinds.map((kind) => shown(found[name][`${kind}Process`], 1))];
@@ -474,11 +502,12 @@ async function isLoaded() {
 function loadScripts(kind, loaded) {
   const ending = kind === 'import' ? 'mjs' : 'cjs';
   const line = (module) => (kind === 'import' ? `await import('${module}');` : `require('${module}');`);
-  const scripts = { empty: written(`empty.${ending}`, '') };
+  const used = 'const { user, system } = process.cpuUsage();\nconsole.log((user + system) / 1000);';
+  const scripts = { empty: written(`empty.${ending}`, used) };
   for (const [n, { name, module }] of loaded.entries()) {
     const text = [line('node:http'), 'const begun = performance.now();', line(module)];
     const timed = written(`timed-${n}.${ending}`, [...text, 'console.log(performance.now() - begun);'].join('\n'));
-    const whole = written(`whole-${n}.${ending}`, line(module));
+    const whole = written(`whole-${n}.${ending}`, `${line(module)}\n${used}`);
     const { status, stderr } = run(timed);
     if (status === 0) scripts[name] = { timed, whole };
     else if (kind === 'require' && name !== 'gsup/app')
@@ -492,11 +521,10 @@ function errorOf(stderr) {
   return stderr.split('\n').find((line) => /^\w*Error/.test(line)) ?? stderr;
 }
 
-function timeOf(script) {
-  const begun = performance.now();
-  const { status, stderr } = run(script);
+function numberFrom(script) {
+  const { status, stdout, stderr } = run(script);
   if (status !== 0) throw new Error(`${script} exited with ${status}: ${stderr}`);
-  return performance.now() - begun;
+  return Number(stdout);
 }
 
 function run(script) {
@@ -612,18 +640,6 @@ async function openIdle(port, wanted) {
   return clients;
 }
 
-/** Resolves with the stdout of a script that has ended well. */
-async function output(args) {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.add(child);
-  let stdout = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => (stdout += text));
-  const [code] = await within(once(child, 'close'), `the end of ${args.join(' ')}`);
-  children.delete(child);
-  if (code !== 0) throw new Error(`${args.join(' ')} exited with ${code}`);
-  return stdout;
-}
-
 // ---- around ----
 
 /** Into a prefix of its own, where `gsup` is this repository; what it is and in which version. */
@@ -709,7 +725,7 @@ function progress(title, found, key, digits = 0) {
 }
 
 function printTables() {
-  console.log(`${machine}\n`);
+  console.log(`${machine}; ${busyness}\n`);
   for (const { title, columns, lines } of tables) {
     console.log(`${title}\n`);
     console.log(`| | ${columns.join(' | ')} |`);
