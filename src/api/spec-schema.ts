@@ -85,6 +85,8 @@ export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
   }),
   critical: v.boolean(),
   memoryLimitBytes: v.nullable(v.number()),
+  watch: v.nullable(v.object({ paths: v.array(v.string()), ignore: v.array(v.string()), debounceMs: v.number() })),
+  schedule: v.nullable(v.string()),
   logs: v.object({
     format: v.picklist(['cri', 'raw', 'json']),
     maxSizeBytes: v.number(),

@@ -58,6 +58,9 @@ function pm2Options(): Option[] {
     new Option('--uid <user>'),
     new Option('--gid <group>'),
     new Option('--log-type <format>'),
+    new Option('--watch [paths]'),
+    new Option('--ignore-watch <list>'),
+    new Option('--cron-restart <expression>'),
     new Option('--only <names>'),
   ];
 }

@@ -7,6 +7,7 @@ import { usageError } from '../core/error.ts';
 import { isServiceName, nearest } from '../core/name.ts';
 import {
   DEFAULT_BACKLOG,
+  DEFAULT_DEBOUNCE_MS,
   DEFAULT_LOGS,
   DEFAULT_READY_INTERVAL_MS,
   DEFAULT_READY_TIMEOUT_MS,
@@ -20,6 +21,7 @@ import {
   type ServiceSpec,
   type SocketSpec,
   type StopPolicy,
+  type WatchPolicy,
 } from '../core/service.ts';
 import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
@@ -57,6 +59,9 @@ export type ServiceFlags = {
   stopExitCodes?: readonly string[];
   shutdownWithMessage?: boolean;
   treekill?: boolean;
+  watch?: boolean | string;
+  ignoreWatch?: string;
+  cronRestart?: string;
 };
 
 export type FlagsContext = {
@@ -97,6 +102,8 @@ export function serviceFromFlags(flags: ServiceFlags, program: Program, context:
     critical: false,
     memoryLimitBytes: memoryOf(flags.maxMemoryRestart),
     logs: logsOf(flags),
+    watch: watchOf(flags, cwd),
+    schedule: flags.cronRestart ?? null,
     user: flags.user ?? null,
     group: flags.group ?? null,
     umask: null,
@@ -224,6 +231,14 @@ function logsOf({ logType }: ServiceFlags): LogPolicy {
   return logType === undefined
     ? DEFAULT_LOGS
     : { ...DEFAULT_LOGS, format: oneOf('--log-type', logType, ['cri', 'raw', 'json']) };
+}
+
+/** PM2's lists are separated by spaces or commas. */
+function watchOf({ watch, ignoreWatch }: ServiceFlags, cwd: string): WatchPolicy | null {
+  if (watch === undefined || watch === false) return null;
+  const listOf = (text: string) => text.split(/[\s,]+/).filter((word) => word !== '');
+  const paths = watch === true ? [cwd] : listOf(watch).map((path) => resolve(cwd, path));
+  return { paths, ignore: listOf(ignoreWatch ?? ''), debounceMs: DEFAULT_DEBOUNCE_MS };
 }
 
 function memoryOf(text: string | undefined): number | null {

@@ -1,7 +1,7 @@
 /** What is wrong in a configuration, by path; and valibot's issues in that form. */
 import type * as v from 'valibot';
 import { nearest } from '../core/name.ts';
-import { LIST, NOT_YET } from './schema.ts';
+import { LIST } from './schema.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -66,17 +66,10 @@ function nearestChoice(issue: Issue): string {
   return near === null ? '' : `; did you mean "${near}"?`;
 }
 
-function notYet(word: string): string {
-  return `"${word}" is not supported yet by this version of gsup`;
-}
-
 function unknownKey(path: Path, knownAt: (path: Path) => readonly string[]): Problem {
   const key = String(path.at(-1));
   const parent = path.slice(0, -1);
   const known = knownAt(parent);
-  if (NOT_YET.includes(key)) {
-    return { path, at: 'key', message: notYet(key) };
-  }
   const near = nearest(key, known);
   const hint = near === null ? `; it may have ${known.join(', ')}` : `; did you mean "${near}"?`;
   return { path, at: 'key', message: `unknown key "${key}" in ${showPath(parent)}${known.length > 0 ? hint : ''}` };

@@ -32,7 +32,7 @@ export function checkSource(file: string, source: Source): ConfigResult {
   const spec = specOf(value, dirname(resolve(file)), problems);
   const found = [...source.problems, ...problems.map(source.locate)];
   if (found.length > 0 || spec === null) return { ok: false, problems: found.sort(byPlace) };
-  return { ok: true, spec, warnings: warningsOf(spec).map(source.locate) };
+  return { ok: true, spec, warnings: [...warningsOf(spec), ...notServed(value)].map(source.locate) };
 }
 
 function specOf(value: object, folder: string, problems: Problem[]): SupervisorSpec | null {
@@ -133,6 +133,12 @@ function warningsOf(spec: SupervisorSpec): readonly Problem[] {
         }),
       ),
   );
+}
+
+function notServed(value: object): readonly Problem[] {
+  if (!('http' in value)) return [];
+  const message = 'warning: http is not served yet by this version of gsup: nothing listens there';
+  return [{ path: ['http'], at: 'key', message }];
 }
 
 /** The keys that the schema knows at a path. */

@@ -6,6 +6,7 @@ import { parseAddress } from '../core/address.ts';
 import {
   type Check,
   DEFAULT_BACKLOG,
+  DEFAULT_DEBOUNCE_MS,
   DEFAULT_LIVE,
   DEFAULT_LOGS,
   DEFAULT_PRE_STOP_TIMEOUT_MS,
@@ -26,6 +27,7 @@ import {
   type SocketAddress,
   type SocketSpec,
   type StopPolicy,
+  type WatchPolicy,
 } from '../core/service.ts';
 import { type ParsedCheck, parseHttp, parseLog, parseTcp } from './check-spec.ts';
 import type { Path, Problem } from './problem.ts';
@@ -61,6 +63,8 @@ export function resolveService(name: string, input: ServiceInput, resolving: Res
     critical: input.critical ?? false,
     memoryLimitBytes: input.limits?.memory ?? null,
     logs: logsOf(input.logs ?? {}),
+    watch: watchOf(input, folder),
+    schedule: input.schedule ?? null,
     user: input.user === undefined ? null : String(input.user),
     group: input.group === undefined ? null : String(input.group),
     umask: input.umask ?? null,
@@ -323,6 +327,21 @@ function logsOf(input: NonNullable<ServiceInput['logs']>): LogPolicy {
     maxAgeMs: input.maxAge ?? DEFAULT_LOGS.maxAgeMs,
     compress: input.compress ?? DEFAULT_LOGS.compress,
   };
+}
+
+function watchOf({ watch, cwd }: ServiceInput, folder: string): WatchPolicy | null {
+  if (watch === undefined || watch === false) return null;
+  const { paths = [], ignore = [], debounce = DEFAULT_DEBOUNCE_MS } = watch === true ? {} : watch;
+  const own = resolve(folder, cwd ?? '.');
+  return {
+    paths: paths.length === 0 ? [own] : listOf(paths).map((path) => resolve(folder, path)),
+    ignore: listOf(ignore),
+    debounceMs: debounce,
+  };
+}
+
+function listOf(texts: string | readonly string[]): readonly string[] {
+  return typeof texts === 'string' ? [texts] : texts;
 }
 
 function asMap(restart: ServiceInput['restart']): Exclude<NonNullable<ServiceInput['restart']>, string> {

@@ -4,9 +4,7 @@ import { parseDuration } from '../core/duration.ts';
 import { nearest } from '../core/name.ts';
 import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
-
-/** Keys of features to come: an error that says so, never a silent nothing. */
-export const NOT_YET: readonly string[] = ['http', 'watch', 'schedule'];
+import { cronProblem } from './cron.ts';
 
 /** A text or number that `parse` understands; `what` and `like` are for the message. */
 function parsed<T>(
@@ -284,6 +282,31 @@ export const serviceSchema = strictMap({
       v.description('Limits that lead to a restart.'),
     ),
   ),
+  watch: v.optional(
+    v.pipe(
+      v.union(
+        [
+          flag('Whether the folder of the service is watched.'),
+          strictMap({
+            paths: v.optional(texts('Files and folders, from the file. Default: the folder of the service.')),
+            ignore: v.optional(texts('Names, paths or globs; node_modules and .git always.')),
+            debounce: v.optional(duration('From the last change to the restart. Default 200 ms.')),
+          }),
+        ],
+        'expected true, false or a map',
+      ),
+      v.description('Files whose change restarts it.'),
+    ),
+  ),
+  schedule: v.optional(
+    parsed(
+      'cron expression',
+      '"0 3 * * *"',
+      (input) => (cronProblem(String(input)) === null ? String(input) : null),
+      'A cron expression in local time; what runs then is restarted.',
+      (input) => `: ${cronProblem(String(input))}`,
+    ),
+  ),
   user: v.optional(
     v.pipe(
       v.union([v.string(), v.number()], 'expected a name or number'),
@@ -306,6 +329,15 @@ export const topSchema = v.strictObject({
     v.pipe(
       strictMap({ timeout: v.optional(duration('Of a whole shutdown. Default: as long as its waves need.')) }),
       v.description('The whole supervisor.'),
+    ),
+  ),
+  http: v.optional(
+    v.pipe(
+      strictMap({
+        listen: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected an address'), v.description('Where.'))),
+        token: v.optional(text('Who has it may act, and come from elsewhere.')),
+      }),
+      v.description('Health, metrics and the page; not served yet.'),
     ),
   ),
   defaults: v.optional(v.pipe(serviceSchema, v.description('For every service that does not say otherwise.'))),

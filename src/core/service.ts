@@ -113,6 +113,16 @@ export type StopPolicy = {
   readonly message: boolean;
 };
 
+/** Files whose change restarts a service. */
+export type WatchPolicy = {
+  /** Files and folders, absolute. */
+  readonly paths: readonly string[];
+  /** Names, paths from the service's folder, or globs. `node_modules` and `.git` are ignored always. */
+  readonly ignore: readonly string[];
+  /** After the last change. Default 200 ms. */
+  readonly debounceMs: number;
+};
+
 /** How the output of an instance is kept. */
 export type LogPolicy = {
   /** `cri`: `time stream F line`, as Kubernetes' container logs are; `raw`: as it came; `json`: an object a line. */
@@ -151,6 +161,10 @@ export type ServiceSpec = {
   /** Above so many bytes of resident memory of the whole instance it is restarted gracefully; `null`: no limit. */
   readonly memoryLimitBytes: number | null;
   readonly logs: LogPolicy;
+  /** `null`: nothing is watched. */
+  readonly watch: WatchPolicy | null;
+  /** A cron expression in local time: what runs then is restarted; `null`: never. */
+  readonly schedule: string | null;
   /** Name or number; `null`: as the supervisor. */
   readonly user: string | null;
   readonly group: string | null;
@@ -163,6 +177,7 @@ export type ServiceSpec = {
 export const DEFAULT_READY_INTERVAL_MS = 200;
 export const DEFAULT_READY_TIMEOUT_MS = 30_000;
 export const DEFAULT_BACKLOG = 511;
+export const DEFAULT_DEBOUNCE_MS = 200;
 export const DEFAULT_PRE_STOP_TIMEOUT_MS = 5_000;
 
 export const DEFAULT_LIVE: Omit<LivePolicy, 'check'> = {

@@ -9,6 +9,7 @@ import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
 import { activationOf } from '../supervisor/activation.ts';
+import { followState } from '../supervisor/automation.ts';
 import { outerLimitOf } from '../supervisor/outer-limit.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
 import { budgetText, budgetWarnings } from '../view/budget.ts';
@@ -59,6 +60,13 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   });
   const server = createApiServer(handlersOf(daemon, version, { end: finish, isManaged: isManaged() }), version);
   await listen(server, home);
+  const automation = followState({
+    state: () => daemon.supervisor.state,
+    dispatch: (event) => daemon.supervisor.dispatch(event),
+    tell: ({ reason = '', service }) =>
+      daemon.notice(reason, 'warn', service === undefined ? undefined : { service, index: 0 }),
+  });
+  daemon.onChange(() => automation.update());
   let hasBegun = file === null;
   const reporter = await reporterOf(daemon, () => hasBegun);
   // Else what has lost its parent goes to who is PID 1, as it does when there is no daemon.
@@ -93,6 +101,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   lock.release();
   release();
   reaper?.close();
+  automation.close();
   return status;
 }
 

@@ -9,6 +9,7 @@ import type { Streams } from '../host/host.ts';
 import type { LinkOptions } from '../host/link.ts';
 import { LocalHost, wantsHandover } from '../host/local-host.ts';
 import type { Activation } from '../supervisor/activation.ts';
+import { followState } from '../supervisor/automation.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
@@ -79,6 +80,12 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       onChunk: onChunkOf(of),
     }),
   });
+  const automation = followState({
+    state: () => supervisor.state,
+    dispatch: (event) => supervisor.dispatch(event),
+    tell: (record) => journal.write(record, systemClock.now()),
+  });
+  listeners.add(() => automation.update());
   const reporter = await reporterOf(environment, supervisor, journal);
   if (reporter !== null) listeners.add(() => reporter.changed());
   const read = options.reread;
@@ -102,6 +109,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   link?.close();
   release();
   reaper.close();
+  automation.close();
   return exitStatus(state, isSingle);
 }
 

@@ -218,7 +218,7 @@ export function isHere(host: string): boolean {
 }
 
 function tellWithoutCounterpart(service: ServiceSpec, platform: string, tell: Tell): void {
-  const { stop, nice, umask, critical } = service;
+  const { stop, nice, umask, critical, watch, schedule } = service;
   if (stop.killMode === 'group')
     tell(
       'stop.killMode: the stop signal reaches the first process only, SIGKILL all of them; the app passes the signal on, or use --bundle',
@@ -233,6 +233,11 @@ function tellWithoutCounterpart(service: ServiceSpec, platform: string, tell: Te
   if (umask !== null)
     tell(
       `umask has no counterpart in ${platform}; run the command by sh -c 'umask ${umask.toString(8).padStart(3, '0')}; exec …'`,
+    );
+  if (watch !== null) tell('watch: files of an image do not change; a new image is a new rollout');
+  if (schedule !== null)
+    tell(
+      `schedule: ${schedule}: ${platform} restarts nothing by the clock; a cron job that asks for a rollout does, or --bundle keeps it`,
     );
   if (critical)
     tell(`critical: nothing in ${platform} stops everything when one service has failed for good; --bundle keeps it`);

@@ -1,5 +1,4 @@
 /** The keys of PM2's ecosystem files: their other names, and those that have no counterpart here. */
-import { NOT_YET } from '../config/schema.ts';
 import { nearest } from '../core/name.ts';
 import { type Noting, show } from './note.ts';
 
@@ -60,9 +59,6 @@ type Unmapped = {
   readonly why: string;
 };
 
-const later = (key: string, meanwhile: string) =>
-  NOT_YET.includes(key) ? `this version of gsup has no "${key}" yet${meanwhile}` : `write it as "${key}"`;
-const WATCH: Unmapped = { harmless: [false], why: later('watch', '') };
 const LOG: Unmapped = {
   harmless: [false],
   why: 'gsup keeps and rotates the output itself; "gsup logs" shows it, the files are in GSUP_HOME/logs',
@@ -71,14 +67,7 @@ const MONITORING: Unmapped = { harmless: [false], why: "part of PM2's monitoring
 const DOCKER: Unmapped = { harmless: [false], why: 'in a container "gsup run -c FILE" is enough' };
 
 const UNMAPPED: Readonly<Record<string, Unmapped>> = {
-  watch: WATCH,
-  ignore_watch: WATCH,
-  watch_delay: WATCH,
-  watch_options: WATCH,
-  cron_restart: {
-    harmless: [0, '0', false, ''],
-    why: later('schedule', '; until then let cron call "gsup restart NAME"'),
-  },
+  watch_options: { harmless: [false], why: 'how files are watched is not to be chosen here' },
   out_file: LOG,
   error_file: LOG,
   log_file: LOG,

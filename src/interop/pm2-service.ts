@@ -5,6 +5,7 @@ import { json, type Noting, show } from './note.ts';
 import { type Fields, textOf } from './pm2-fields.ts';
 import { type Look, programOf } from './pm2-program.ts';
 import { restartOf } from './pm2-restart.ts';
+import { scheduleOf, watchOf } from './pm2-watch.ts';
 
 export type Pm2App = {
   readonly app: Readonly<Record<string, unknown>>;
@@ -44,6 +45,8 @@ export function serviceOf(pm2: Pm2App): ServiceInput {
     // Its reload of a fork is stop and start: two at once would want the same port.
     ...(isCluster ? {} : { rolling: { maxSurge: 0 } }),
     ...restartOf(fields, note),
+    ...watchOf(fields, note),
+    ...scheduleOf(fields, note),
     ...(Object.keys(stop).length > 0 ? { stop } : {}),
     ...logsOf(pm2, instances),
     ...memoryOf(fields, note),

@@ -70,6 +70,8 @@ function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readon
     ...optional('before', dependents.join(', ')),
     ...optional('user', spec.user ?? ''),
     ...optional('memory', spec.memoryLimitBytes === null ? '' : `restart above ${formatSize(spec.memoryLimitBytes)}`),
+    ...optional('watch', spec.watch?.paths.join(', ') ?? ''),
+    ...optional('schedule', spec.schedule ?? ''),
     ...optional('env files', spec.envFiles.join(', ')),
     ...optional('env', environmentOf(spec)),
     ['logs', `${logFormat}: ${logFiles.length === 0 ? 'none yet' : logFiles.join(', ')}`],

@@ -356,12 +356,9 @@ describe('keys with a counterpart', () => {
 
 describe('keys without a counterpart are noted, unless they ask for nothing', () => {
   test.each<[string, unknown, unknown]>([
-    ['watch', true, false],
-    ['ignore_watch', ['x'], null],
-    ['watch_delay', 1000, null],
     ['watch_options', {}, null],
-    ['cron_restart', '0 3 * * *', 0],
-    ['cron', '0 3 * * *', '0'],
+    ['cron_restart', '99 * * * *', 0],
+    ['cron', 'x', '0'],
     ['out_file', 'x.log', null],
     ['error', 'x.log', null],
     ['log', true, false],
@@ -434,10 +431,28 @@ describe('keys without a counterpart are noted, unless they ask for nothing', ()
   });
 });
 
+test.each([
+  [{ watch: true }, { watch: true }],
+  [{ watch: 'true' }, { watch: true }],
+  [{ watch: false, ignore_watch: ['x'] }, {}],
+  [{ watch: ['src', 'lib'] }, { watch: { paths: ['src', 'lib'] } }],
+  [{ watch: true, ignore_watch: ['logs'], watch_delay: 1000 }, { watch: { ignore: ['logs'], debounce: '1s' } }],
+  [{ cron_restart: '0 3 * * *' }, { schedule: '0 3 * * *' }],
+])('%j is %j', (keys, expected) => {
+  expect(app(keys)).toEqual({ service: expected, notes: [] });
+});
+
 test('the YAML has the notes at their places and is read as the same services', async () => {
   const value = {
     apps: [
-      { name: 'a', script: 'a.js', args: ['${X}', 'a\nb', '- #:'], env: { V: '1.10', W: '${Y:-z}\t"' }, watch: true },
+      {
+        name: 'a',
+        script: 'a.js',
+        args: ['${X}', 'a\nb', '- #:'],
+        env: { V: '1.10', W: '${Y:-z}\t"' },
+        watch: true,
+        vizion: true,
+      },
       { name: 'b', script: 'b c' },
     ],
     deploy: {},
@@ -456,7 +471,8 @@ services:
       V: "1.10"
       W: "$\${Y:-z}\\t\\""
     rolling: { maxSurge: 0 }
-    # watch: true: this version of gsup has no "watch" yet
+    watch: true
+    # vizion: true: gsup does not look into the repository of a program
   b:
     command: exec b c
     shell: true

@@ -44,6 +44,8 @@ export function serviceSpec({
     stop: { ...DEFAULT_STOP, ...stop },
     critical: false,
     memoryLimitBytes: null,
+    watch: null,
+    schedule: null,
     logs: DEFAULT_LOGS,
     user: null,
     group: null,

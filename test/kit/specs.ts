@@ -137,6 +137,8 @@ const service: fc.Arbitrary<ServiceSpec> = fc
     }),
     critical: fc.boolean(),
     memoryLimitBytes: fc.option(fc.nat(2_000_000_000)),
+    watch: fc.constantFrom(null, { paths: ['/srv/src'], ignore: [], debounceMs: 200 }),
+    schedule: fc.constantFrom(null, '0 3 * * *'),
     user: fc.option(fc.constantFrom('0', '1000', 'www-data', '99999999999999999999')),
     group: fc.option(fc.constantFrom('0', 'staff')),
     umask: fc.option(fc.nat(0o777)),
