@@ -1,7 +1,7 @@
 /** Hooks: what the app closes and flushes at the end, last registered first. */
 import type { HookContext, HookOptions, Outcome, Step } from './api.ts';
 import { type Deadline, durationOf } from './deadline.ts';
-import { messageOf } from './tasks.ts';
+import { messageOf } from './error-text.ts';
 
 type HookPhase = 'close' | 'flush';
 type Hook = {

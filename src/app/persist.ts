@@ -2,7 +2,7 @@
 import type { Outcome, PersistOptions, Step } from './api.ts';
 import { type Deadline, durationOf } from './deadline.ts';
 import type { Failure } from './hooks.ts';
-import { messageOf } from './tasks.ts';
+import { messageOf } from './error-text.ts';
 
 /** Loaded when they are used: that takes a millisecond. */
 const files = () => import('node:fs/promises');

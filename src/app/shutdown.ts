@@ -16,6 +16,7 @@ import type {
 } from './api.ts';
 import { Changes } from './changes.ts';
 import { shutdownMs, withinGrace } from './deadline.ts';
+import { textOf } from './error-text.ts';
 import { createHealth } from './health.ts';
 import { Hooks } from './hooks.ts';
 import { Log } from './log.ts';
@@ -47,7 +48,7 @@ class AppShutdown implements Shutdown {
     const changes = new Changes();
     const log = new Log(options.logger);
     const workerFailed = (name: string, error: unknown): void =>
-      log.tell('error', `worker "${name}" failed: ${String(error)}`, { worker: name, err: error });
+      log.tell('error', `worker "${name}" failed: ${textOf(error)}`, { worker: name, err: error });
     this.#parts = {
       options,
       settings,

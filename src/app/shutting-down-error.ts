@@ -8,7 +8,7 @@ export class ShuttingDownError extends Error {
   readonly reason: string;
 
   constructor(reason: string, what = '') {
-    super(`${what === '' ? '' : `cannot begin ${what}: `}the app is shutting down (${reason})`);
+    super(`${what === '' ? '' : `cannot ${what}: `}the app is shutting down (${reason})`);
     this.reason = reason;
   }
 

@@ -1,5 +1,6 @@
 /** The signals and the other ends of this process: captured once, however many shutdowns (and copies of this library) there are. */
 import type { Trigger } from './api.ts';
+import { textOf } from './error-text.ts';
 
 /** A shutdown, as the others know it. */
 export type Participant = {
@@ -60,7 +61,7 @@ function createRegistry(): Registry {
   };
   const onError = (error: unknown): void => {
     for (const one of participants) one.note(error);
-    void beginAll({ kind: 'error', error: String(error) }, 'uncaught error');
+    void beginAll({ kind: 'error', error: textOf(error) }, 'uncaught error');
   };
   const onRejection = (error: unknown): void => onError(error);
   const onEnd = (): void => void (isLeaving || beginAll({ kind: 'end' }, 'nothing left to do'));
