@@ -41,7 +41,8 @@ export class Deadline {
   /** At most `ms` from now. */
   shorten(ms: number): void {
     const at = performance.now() + Math.max(0, ms);
-    if (at >= this.#at) return;
+    // Also of what is no number.
+    if (!(at < this.#at)) return;
     this.#at = at;
     for (const rearm of [...this.#rearm]) rearm();
   }

@@ -114,9 +114,9 @@ class AppShutdown implements Shutdown {
     return this.#errors.length > 0 ? 1 : exitCode;
   }
 
-  #stoppedBySupervisor(deadlineMs: number, reason: string): void {
+  #stoppedBySupervisor(deadlineMs: number | null, reason: string): void {
     this.#capture.beginAll({ kind: 'supervisor' }, reason);
-    this.#sequence?.deadline.shorten(withinGrace(deadlineMs));
+    if (deadlineMs !== null) this.#sequence?.deadline.shorten(withinGrace(deadlineMs));
   }
 
   #tellPhase(): void {
