@@ -49,16 +49,20 @@ class AppShutdown implements Shutdown {
     const log = new Log(options.logger);
     const workerFailed = (name: string, error: unknown): void =>
       log.tell('error', `worker "${name}" failed: ${textOf(error)}`, { worker: name, err: error });
+    const tasks = new Tasks({ root, changes, workerFailed });
+    const refuse = (what: string): void => tasks.refuse(what);
+    const hooks = new Hooks(refuse);
     this.#parts = {
       options,
       settings,
       root,
       changes,
       log,
-      tasks: new Tasks({ root, changes, workerFailed }),
+      tasks,
       servers: new Servers({ changes, health: this.health }),
-      hooks: new Hooks(),
-      states: new States(),
+      hooks,
+      // After them the logs are flushed.
+      states: new States({ refuse, after: () => hooks.left + 1 }),
       errors: this.#errors,
       pending: () => this.pending,
       link: joinLink(process.env, {
