@@ -77,7 +77,7 @@ class AppShutdown implements Shutdown {
     this.#capture = captureSignals({
       signals: options.signals ?? ['SIGTERM', 'SIGINT'],
       takesErrors: options.uncaught ?? true,
-      begin: (trigger, reason) => this.#beginAndEnd(trigger, reason),
+      begin: (trigger, reason, agoMs) => this.#beginAndEnd(trigger, reason, agoMs),
       note: (error) => {
         this.#errors.push(error);
         log.uncaught(error);
@@ -98,9 +98,9 @@ class AppShutdown implements Shutdown {
     return running;
   }
 
-  #begin(trigger: Trigger, reason: string): Promise<ShutdownReport> {
+  #begin(trigger: Trigger, reason: string, agoMs = 0): Promise<ShutdownReport> {
     if (this.#running !== null) return this.#running;
-    const ms = shutdownMs(this.#parts.settings.timeoutMs, process.env);
+    const ms = Math.max(0, shutdownMs(this.#parts.settings.timeoutMs, process.env) - agoMs);
     this.#sequence = new Sequence(this.#parts, ms, { trigger, reason });
     let end: (report: ShutdownReport) => void = () => {};
     // Known before the first abort listener runs: it may call begin() itself.
@@ -111,8 +111,8 @@ class AppShutdown implements Shutdown {
     return this.#running;
   }
 
-  async #beginAndEnd(trigger: Trigger, reason: string): Promise<number | null> {
-    const { exitCode } = await this.#begin(trigger, reason);
+  async #beginAndEnd(trigger: Trigger, reason: string, agoMs?: number): Promise<number | null> {
+    const { exitCode } = await this.#begin(trigger, reason, agoMs);
     if (this.#parts.options.exit === false) return null;
     // An error may have come after the report.
     return this.#errors.length > 0 ? 1 : exitCode;
@@ -206,6 +206,7 @@ class AppShutdown implements Shutdown {
 
 /**
  * Begins to look after the end of this process: captures the signals once, and knows what has to be done before it.
+ * During a shutdown of the process it begins at once, with what is left of its deadline.
  * @throws TypeError when an option can't be read.
  * @example
  * const shutdown = createShutdown({ timeout: '25s' });
