@@ -78,7 +78,8 @@ export type ShutdownOptions = {
   /**
    * Whether the process is ended afterwards, with 0, or 1 when something was left undone.
    * `true` (default): after a shutdown that a signal, an error, the supervisor or the natural end began;
-   * `'always'`: after `begin()` too, which else leaves the end to its caller; `false`: never.
+   * `'always'`: after `begin()` too, which else leaves the end to its caller; `false`: not by this one. Another shutdown in
+   * the process that ends it waits for this one first.
    */
   readonly exit?: boolean | 'always' | undefined;
   /** Whether an uncaught exception or unhandled rejection begins it, with exit status 1. Default true. */
@@ -118,7 +119,7 @@ export type HookContext = {
 
 /** Options of {@link Shutdown.hook}. */
 export type HookOptions = {
-  /** Its own ceiling. Default: what is left of the deadline, less a little for the hooks after it. */
+  /** Its own ceiling. Default: what is left of the deadline, less a little for the hooks after it and for flushing. */
   readonly timeout?: Duration | undefined;
   /** `close` (default): resources. `flush`: logs and metrics, after all the others. */
   readonly phase?: 'close' | 'flush' | undefined;
@@ -132,7 +133,7 @@ export type PersistOptions<T> = {
   readonly save: () => T | Promise<T>;
   /** The state when there is no file yet, or a broken one. Default `undefined`. */
   readonly fallback?: T | undefined;
-  /** A ceiling for saving. Default: what is left of the deadline. */
+  /** A ceiling for saving. Default: what is left of the deadline, less a little for the hooks after it. */
   readonly timeout?: Duration | undefined;
 };
 
@@ -228,7 +229,7 @@ export type ShutdownReport = {
   readonly deadlineMs: number;
   readonly phases: readonly { readonly phase: Phase; readonly ms: number; readonly outcome: 'done' | 'late' }[];
   readonly servers: readonly ServerReport[];
-  /** Those that had not ended when it began. */
+  /** Those that had not ended when it began; one that then failed is left undone, unless it was cancelled. */
   readonly tasks: readonly Step[];
   /** Those that had not ended when it began, and those that failed before. */
   readonly workers: readonly Step[];
@@ -278,19 +279,26 @@ export type Shutdown = AsyncDisposable & {
   /** Counts something that has begun; the returned function says that it has ended (a second call does nothing). */
   track(name?: string): () => void;
   /**
-   * Called at shutdown, last registered first. One that throws or hangs never stops the rest.
+   * Called at shutdown, last registered first. One that throws or hangs never stops the rest. One that is registered while
+   * hooks run is run too, as long as there is time.
    * @returns a function that removes it.
+   * @throws {@link ShuttingDownError} when the last hook has been run.
    * @example const remove = shutdown.hook('db', () => pool.end(), { timeout: '5s' });
    */
   hook(name: string, run: (context: HookContext) => unknown, options?: HookOptions): () => void;
   /**
    * Restores a state now and saves it at shutdown. A file that is no JSON is kept aside as `FILE.broken-TIME`.
-   * @throws when the file is there and can't be read; it is not overwritten then.
+   * The file keeps its mode, its owner and links to it.
+   * @throws when the file is there and can't be read; it is not overwritten then. {@link ShuttingDownError} when the states have
+   * been saved.
    * @example const jobs: Job[] = await shutdown.persist('jobs', { file: 'jobs.json', save: () => jobs, fallback: [] });
    */
   persist<T>(name: string, options: PersistOptions<T> & { readonly fallback: T }): Promise<T>;
   persist<T>(name: string, options: PersistOptions<T>): Promise<T | undefined>;
-  /** Readiness is on from now, and gsup is told; `ready(false)` takes it back. Does nothing once it has begun. */
+  /**
+   * Readiness is on from now, and gsup is told; `ready(false)` takes it back for `/readyz`, while for gsup what was ready once
+   * has started. Does nothing once it has begun.
+   */
   ready(isReady?: boolean): void;
   /** Begins it; called again, it gives the same promise. Never rejects. */
   begin(reason?: string): Promise<ShutdownReport>;

@@ -1,5 +1,6 @@
 /** The ten common mistakes of a shutdown: recognised by their errors, each with what to do. */
 import type { Explanation } from './api.ts';
+import { textOf } from './error-text.ts';
 
 type Mistake = Explanation['mistake'];
 
@@ -77,6 +78,12 @@ const BY_NAME: Readonly<Record<string, Mistake>> = {
   ClientClosedError: 'database-closed-too-early',
 };
 
+/** Of errors that say that their work was told to end; ERR_CANCELED and CanceledError are axios'. */
+const CANCELLED_CODES: ReadonlySet<string> = new Set(['ABORT_ERR', 'ERR_SHUTTING_DOWN', 'ERR_CANCELED']);
+const CANCELLED_NAMES: ReadonlySet<string> = new Set(['AbortError', 'CanceledError']);
+/** An error may be its own cause. */
+const MOST_CAUSES = 8;
+
 /** What database clients say that have no code for it: pg, mysql2, ioredis, redis, mongodb, knex, sequelize. */
 const DATABASE_CLOSED =
   /after calling end on the pool|pool (is|was) (closed|ended|draining|destroyed)|client (was|is) closed|connection (is closed|terminated)|topology is closed|connection manager was closed|connection is not open|closed state/i;
@@ -93,11 +100,33 @@ export function explain(mistake: Mistake, where: string): Explanation {
 }
 
 function mistakeOf(error: unknown): Mistake | null {
-  if (!(error instanceof Error)) return null;
-  const code = 'code' in error ? String(error.code) : '';
-  if (DATABASE_CLOSED.test(error.message)) return 'database-closed-too-early';
-  const found = lookUp(BY_CODE, code) ?? lookUp(BY_NAME, error.name);
-  return found ?? (error.cause === undefined ? null : mistakeOf(error.cause));
+  for (const { code, name, message } of causesOf(error)) {
+    if (DATABASE_CLOSED.test(message)) return 'database-closed-too-early';
+    const found = lookUp(BY_CODE, code) ?? lookUp(BY_NAME, name);
+    if (found !== undefined) return found;
+  }
+  return null;
+}
+
+/** Whether an error, or what caused it, is that its work was told to end. */
+export function isCancellation(error: unknown): boolean {
+  return causesOf(error).some(({ code, name }) => CANCELLED_CODES.has(code) || CANCELLED_NAMES.has(name));
+}
+
+type Cause = { readonly code: string; readonly name: string; readonly message: string };
+
+/** An error and what caused it, outermost first; whatever was thrown, this does not throw. */
+function causesOf(error: unknown): readonly Cause[] {
+  const causes: Cause[] = [];
+  try {
+    for (let cause = error; cause instanceof Error && causes.length < MOST_CAUSES; cause = cause.cause) {
+      const code = 'code' in cause ? textOf(cause.code) : '';
+      causes.push({ code, name: textOf(cause.name), message: textOf(cause.message) });
+    }
+  } catch {
+    // A getter of its own that throws: what was read before it counts.
+  }
+  return causes;
 }
 
 function lookUp(table: Readonly<Record<string, Mistake>>, key: string): Mistake | undefined {

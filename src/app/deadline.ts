@@ -11,18 +11,23 @@ const KEPT = { share: 0.1, mostMs: 1000 };
 export type Limits = {
   /** A ceiling of its own, in ms. */
   readonly ownMs?: number | undefined;
-  /** How many steps come after it. */
+  /** How many steps come after it, under the same deadline. */
   readonly later?: number;
+  /** How many come after those, under the deadline that this one is a part of. */
+  readonly after?: number;
 };
 
 /** A moment that can come nearer, never go away. */
 export class Deadline {
   readonly #began = performance.now();
   #at: number;
+  readonly #whole: Deadline | null;
   readonly #rearm = new Set<() => void>();
 
-  constructor(ms: number) {
+  /** `whole`: what it is a part of. */
+  constructor(ms: number, whole: Deadline | null = null) {
     this.#at = this.#began + ms;
+    this.#whole = whole;
   }
 
   /** From the beginning, in ms. */
@@ -41,23 +46,28 @@ export class Deadline {
   /** At most `ms` from now. */
   shorten(ms: number): void {
     const at = performance.now() + Math.max(0, ms);
-    if (at >= this.#at) return;
+    // Also of what is no number.
+    if (!(at < this.#at)) return;
     this.#at = at;
     for (const rearm of [...this.#rearm]) rearm();
   }
 
   /** A nearer one of a part of the work: shortened with this one. */
   child(ms = Number.POSITIVE_INFINITY): Deadline {
-    const child = new Deadline(Math.min(ms, this.leftMs));
+    const child = new Deadline(Math.min(ms, this.leftMs), this);
     this.#rearm.add(() => child.shorten(this.leftMs));
     return child;
   }
 
   /** How long a step may take that begins now. */
-  share({ ownMs = Number.POSITIVE_INFINITY, later = 0 }: Limits = {}): number {
+  share({ ownMs = Number.POSITIVE_INFINITY, later = 0, after = 0 }: Limits = {}): number {
+    return Math.min(ownMs, this.#leave(later), (this.#whole ?? this).#leave(later + after));
+  }
+
+  /** What is left of it when so many steps get their share. */
+  #leave(steps: number): number {
     const left = this.leftMs;
-    const kept = Math.min(left / 2, later * Math.min(KEPT.mostMs, left * KEPT.share));
-    return Math.min(ownMs, left - kept);
+    return left - Math.min(left / 2, steps * Math.min(KEPT.mostMs, left * KEPT.share));
   }
 
   /** Whether `work` ends in time; rejects when it does. What is late goes on, and its failure is nobody's. */

@@ -1,7 +1,7 @@
 /** Hooks: what the app closes and flushes at the end, last registered first. */
 import type { HookContext, HookOptions, Outcome, Step } from './api.ts';
 import { type Deadline, durationOf } from './deadline.ts';
-import { messageOf } from './tasks.ts';
+import { messageOf } from './error-text.ts';
 
 type HookPhase = 'close' | 'flush';
 type Hook = {
@@ -9,10 +9,16 @@ type Hook = {
   readonly run: (context: HookContext) => unknown;
   readonly phase: HookPhase;
   readonly ownMs: number | undefined;
+  /** It was registered while hooks of its phase ran. */
+  readonly isLatecomer: boolean;
 };
 export type Failure = { readonly where: string; readonly error: unknown };
 
+/** Latecomers that are run in all: a hook may register itself again and again. */
+const MOST_LATECOMERS = 1000;
+
 export class Hooks {
+  readonly #refuse: (what: string) => void;
   readonly #hooks: Hook[] = [];
   readonly #steps: (Step & { readonly phase: HookPhase })[] = [];
   readonly failures: Failure[] = [];
@@ -20,14 +26,26 @@ export class Hooks {
   readonly doubles = new Set<string>();
   /** The hook that runs now. */
   running: string | null = null;
+  #latecomers = 0;
+  #phase: HookPhase | 'none yet' | 'over' = 'none yet';
 
-  /** Returns what removes it. */
+  /** `refuse` throws that the app is shutting down. */
+  constructor(refuse: (what: string) => void) {
+    this.#refuse = refuse;
+  }
+
+  /**
+   * Returns what removes it.
+   * @throws ShuttingDownError when nothing would call it any more.
+   */
   add(name: string, run: Hook['run'], { timeout, phase = 'close' }: HookOptions = {}): () => void {
     const ownMs = timeout === undefined ? undefined : durationOf(`hook "${name}", timeout`, timeout);
     if (phase !== 'close' && phase !== 'flush')
       throw new TypeError(`hook "${name}": "${String(phase)}" is no phase; write close or flush`);
+    if (this.#phase === 'over') this.#refuse(`register hook "${name}"`);
     if (this.#hooks.some((other) => other.name === name)) this.doubles.add(name);
-    const hook = { name, run, phase, ownMs };
+    const isLatecomer = this.#phase === 'flush' || this.#phase === phase;
+    const hook = { name, run, phase, ownMs, isLatecomer };
     this.#hooks.push(hook);
     return () => {
       const index = this.#hooks.indexOf(hook);
@@ -44,26 +62,47 @@ export class Hooks {
     return this.#steps;
   }
 
-  /** Runs those of a phase, one that is registered meanwhile too; whether all were in time. Never rejects. */
+  /**
+   * Runs those of a phase; those that are registered meanwhile too, as long as there is time.
+   * Whether all were in time. Never rejects.
+   */
   async run(phase: HookPhase, deadline: Deadline): Promise<boolean> {
+    this.#phase = phase;
     let isInTime = true;
     for (let hook = this.#takeLast(phase); hook !== null; hook = this.#takeLast(phase)) {
       this.running = hook.name;
-      if ((await this.#runOne(hook, deadline)) === 'late') isInTime = false;
+      const outcome = this.#comesTooLate(hook, deadline) ? this.#skip(hook) : await this.#runOne(hook, deadline);
+      if (outcome === 'late') isInTime = false;
+      // Signals and timers have their turn, whatever hooks do.
+      await new Promise((resolve) => setImmediate(resolve));
     }
     this.running = null;
+    if (phase === 'flush') this.#phase = 'over';
     return isInTime;
   }
 
+  /** A hook of "close" that comes while those of "flush" run is run with them. */
   #takeLast(phase: HookPhase): Hook | null {
-    const index = this.#hooks.findLastIndex((hook) => hook.phase === phase);
+    const index = this.#hooks.findLastIndex((hook) => hook.phase === phase || phase === 'flush');
     return index < 0 ? null : (this.#hooks.splice(index, 1)[0] ?? null);
+  }
+
+  #comesTooLate({ isLatecomer }: Hook, deadline: Deadline): boolean {
+    if (isLatecomer) this.#latecomers += 1;
+    return isLatecomer && (deadline.leftMs === 0 || this.#latecomers > MOST_LATECOMERS);
+  }
+
+  #skip({ name, phase }: Hook): Outcome {
+    this.#steps.push({ name, phase, outcome: 'skipped', ms: 0, error: 'it was registered too late' });
+    return 'skipped';
   }
 
   async #runOne({ name, run, phase, ownMs }: Hook, deadline: Deadline): Promise<Outcome> {
     const began = performance.now();
     const over = new AbortController();
-    const limits = { ownMs, later: this.#hooks.filter((hook) => hook.phase === phase).length };
+    const others = this.#hooks.filter((hook) => hook.phase === phase).length;
+    // After all of them the logs are flushed.
+    const limits = { ownMs, later: others, after: this.#hooks.length - others + 1 };
     const step = (outcome: Outcome, error?: string): Outcome => {
       const ms = Math.round(performance.now() - began);
       this.#steps.push({ name, phase, outcome, ms, ...(error === undefined ? {} : { error }) });

@@ -1,5 +1,6 @@
 /** Where the shutdown tells how it goes: the app's logger, or one line on stderr when something was left undone. */
 import type { Flushable, LevelLogger, LogRecord, ShutdownOptions } from './api.ts';
+import { stackOf, textOf } from './error-text.ts';
 
 export class Log {
   readonly #logger: ShutdownOptions['logger'];
@@ -15,7 +16,7 @@ export class Log {
       if (typeof this.#logger === 'function') this.#logger({ ...record, level, msg });
       else this.#logger[level](record, msg);
     } catch (error) {
-      process.stderr.write(`${JSON.stringify({ msg: `the logger failed: ${String(error)}`, told: msg })}\n`);
+      process.stderr.write(`${JSON.stringify({ msg: `the logger failed: ${textOf(error)}`, told: msg })}\n`);
     }
   }
 
@@ -27,7 +28,7 @@ export class Log {
 
   /** An error that nobody caught, as Node would have shown it. */
   uncaught(error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? String(error)) : String(error);
+    const text = stackOf(error);
     if (this.#logger === undefined) process.stderr.write(`${text}\n`);
     else this.tell('error', `uncaught error: ${text.split('\n')[0]}`, { err: error });
   }

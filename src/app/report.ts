@@ -2,10 +2,11 @@
 import type { Explanation, Phase, ServerReport, ShutdownReport, Step, Trigger } from './api.ts';
 import { explain, recognise } from './causes.ts';
 import type { Deadline } from './deadline.ts';
+import { messageOf } from './error-text.ts';
 import type { Failure, Hooks } from './hooks.ts';
 import type { States } from './persist.ts';
 import type { Servers } from './servers.ts';
-import { messageOf, type Tasks } from './tasks.ts';
+import type { Tasks } from './tasks.ts';
 
 export type Told = {
   readonly reason: string;
@@ -34,8 +35,7 @@ export function reportOf(told: Told): ShutdownReport {
   };
   const undone = [
     ...work.servers.flatMap(undoneOfServer),
-    ...work.tasks.filter(({ outcome }) => outcome === 'late').map(({ name }) => `task "${name}" had not ended`),
-    ...work.workers.filter(({ outcome }) => outcome === 'late').map(({ name }) => `worker "${name}" had not ended`),
+    ...tasks.undone,
     ...work.states.flatMap((step) => undoneOfStep('state', step)),
     ...work.hooks.flatMap((step) => undoneOfStep('hook', step)),
     ...failures.map(({ where, error }) => `${where} failed: ${messageOf(error)}`),

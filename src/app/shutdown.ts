@@ -16,6 +16,7 @@ import type {
 } from './api.ts';
 import { Changes } from './changes.ts';
 import { shutdownMs, withinGrace } from './deadline.ts';
+import { textOf } from './error-text.ts';
 import { createHealth } from './health.ts';
 import { Hooks } from './hooks.ts';
 import { Log } from './log.ts';
@@ -47,17 +48,21 @@ class AppShutdown implements Shutdown {
     const changes = new Changes();
     const log = new Log(options.logger);
     const workerFailed = (name: string, error: unknown): void =>
-      log.tell('error', `worker "${name}" failed: ${String(error)}`, { worker: name, err: error });
+      log.tell('error', `worker "${name}" failed: ${textOf(error)}`, { worker: name, err: error });
+    const tasks = new Tasks({ root, changes, workerFailed });
+    const refuse = (what: string): void => tasks.refuse(what);
+    const hooks = new Hooks(refuse);
     this.#parts = {
       options,
       settings,
       root,
       changes,
       log,
-      tasks: new Tasks({ root, changes, workerFailed }),
+      tasks,
       servers: new Servers({ changes, health: this.health }),
-      hooks: new Hooks(),
-      states: new States(),
+      hooks,
+      // After them the logs are flushed.
+      states: new States({ refuse, after: () => hooks.left + 1 }),
       errors: this.#errors,
       pending: () => this.pending,
       link: joinLink(process.env, {
@@ -72,7 +77,7 @@ class AppShutdown implements Shutdown {
     this.#capture = captureSignals({
       signals: options.signals ?? ['SIGTERM', 'SIGINT'],
       takesErrors: options.uncaught ?? true,
-      begin: (trigger, reason) => this.#beginAndEnd(trigger, reason),
+      begin: (trigger, reason, agoMs) => this.#beginAndEnd(trigger, reason, agoMs),
       note: (error) => {
         this.#errors.push(error);
         log.uncaught(error);
@@ -93,9 +98,9 @@ class AppShutdown implements Shutdown {
     return running;
   }
 
-  #begin(trigger: Trigger, reason: string): Promise<ShutdownReport> {
+  #begin(trigger: Trigger, reason: string, agoMs = 0): Promise<ShutdownReport> {
     if (this.#running !== null) return this.#running;
-    const ms = shutdownMs(this.#parts.settings.timeoutMs, process.env);
+    const ms = Math.max(0, shutdownMs(this.#parts.settings.timeoutMs, process.env) - agoMs);
     this.#sequence = new Sequence(this.#parts, ms, { trigger, reason });
     let end: (report: ShutdownReport) => void = () => {};
     // Known before the first abort listener runs: it may call begin() itself.
@@ -106,16 +111,16 @@ class AppShutdown implements Shutdown {
     return this.#running;
   }
 
-  async #beginAndEnd(trigger: Trigger, reason: string): Promise<number | null> {
-    const { exitCode } = await this.#begin(trigger, reason);
+  async #beginAndEnd(trigger: Trigger, reason: string, agoMs?: number): Promise<number | null> {
+    const { exitCode } = await this.#begin(trigger, reason, agoMs);
     if (this.#parts.options.exit === false) return null;
     // An error may have come after the report.
     return this.#errors.length > 0 ? 1 : exitCode;
   }
 
-  #stoppedBySupervisor(deadlineMs: number, reason: string): void {
+  #stoppedBySupervisor(deadlineMs: number | null, reason: string): void {
     this.#capture.beginAll({ kind: 'supervisor' }, reason);
-    this.#sequence?.deadline.shorten(withinGrace(deadlineMs));
+    if (deadlineMs !== null) this.#sequence?.deadline.shorten(withinGrace(deadlineMs));
   }
 
   #tellPhase(): void {
@@ -201,6 +206,7 @@ class AppShutdown implements Shutdown {
 
 /**
  * Begins to look after the end of this process: captures the signals once, and knows what has to be done before it.
+ * During a shutdown of the process it begins at once, with what is left of its deadline.
  * @throws TypeError when an option can't be read.
  * @example
  * const shutdown = createShutdown({ timeout: '25s' });

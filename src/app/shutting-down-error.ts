@@ -1,6 +1,9 @@
 /** The error of work that is refused, or cancelled, because the app is shutting down. */
 
-/** Thrown by `run()`, `worker()` and pools once the shutdown has begun, and the reason of aborted signals. */
+/**
+ * Thrown by `run()`, `worker()` and pools once the shutdown has begun, by `hook()` and `persist()` when nothing would come of them
+ * any more, and the reason of aborted signals.
+ */
 export class ShuttingDownError extends Error {
   override readonly name = 'ShuttingDownError';
   readonly code = 'ERR_SHUTTING_DOWN';
@@ -8,7 +11,7 @@ export class ShuttingDownError extends Error {
   readonly reason: string;
 
   constructor(reason: string, what = '') {
-    super(`${what === '' ? '' : `cannot begin ${what}: `}the app is shutting down (${reason})`);
+    super(`${what === '' ? '' : `cannot ${what}: `}the app is shutting down (${reason})`);
     this.reason = reason;
   }
 

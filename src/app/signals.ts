@@ -1,13 +1,17 @@
 /** The signals and the other ends of this process: captured once, however many shutdowns (and copies of this library) there are. */
 import type { Trigger } from './api.ts';
+import { textOf } from './error-text.ts';
 
 /** A shutdown, as the others know it. */
 export type Participant = {
   readonly signals: readonly NodeJS.Signals[];
   /** Whether errors that nobody caught begin it. */
   readonly takesErrors: boolean;
-  /** Begins it, or joins it; the exit status, or `null` when the process is to go on. */
-  begin(trigger: Trigger, reason: string): Promise<number | null>;
+  /**
+   * Begins it, or joins it; the exit status, or `null` when the process is to go on. `agoMs`: how long ago the shutdown of
+   * the process began, whose deadline it has.
+   */
+  begin(trigger: Trigger, reason: string, agoMs?: number): Promise<number | null>;
   /** An error that nobody caught. */
   note(error: unknown): void;
   /** The process ends now. */
@@ -29,6 +33,8 @@ export type Capture = {
 /** The same in every copy of the library that understands this Registry. */
 const PLACE = Symbol.for('gsup/app signals 1');
 const FORCED = 130;
+/** For what hooks leave behind when the process ends by itself. */
+const LEFTOVERS_MS = 100;
 
 export function captureSignals(participant: Participant): Capture {
   const world = globalThis as { [PLACE]?: Registry };
@@ -42,13 +48,28 @@ function createRegistry(): Registry {
   const listening = new Map<NodeJS.Signals, () => void>();
   let sigints = 0;
   let isLeaving = false;
+  /** What the shutdown of the process began with, and when. */
+  let underWay: { readonly trigger: Trigger; readonly reason: string; readonly at: number } | null = null;
 
+  const beginOne = async (one: Participant, trigger: Trigger, reason: string): Promise<number | null> =>
+    one.begin(trigger, reason, underWay === null ? 0 : performance.now() - underWay.at);
   const beginAll = async (trigger: Trigger, reason: string): Promise<void> => {
-    const codes = await Promise.all([...participants].map((one) => one.begin(trigger, reason)));
+    underWay ??= { trigger, reason, at: performance.now() };
+    const begun = new Set<Participant>();
+    const codes: (number | null)[] = [];
+    // Those who come meanwhile are waited for too.
+    for (let fresh = [...participants]; fresh.length > 0; fresh = [...participants].filter((one) => !begun.has(one))) {
+      for (const one of fresh) begun.add(one);
+      codes.push(...(await Promise.all(fresh.map((one) => beginOne(one, trigger, reason)))));
+    }
+    underWay = null;
     const wanted = codes.filter((code) => code !== null);
     if (isLeaving || wanted.length === 0) return;
     isLeaving = true;
-    process.exit(Math.max(...wanted, Number(process.exitCode ?? 0)));
+    leave(trigger, Math.max(...wanted, Number(process.exitCode ?? 0)));
+  };
+  const joinUnderWay = (one: Participant): void => {
+    if (underWay !== null && participants.has(one)) void beginOne(one, underWay.trigger, underWay.reason);
   };
   const onSignal = (signal: NodeJS.Signals): void => {
     if (signal === 'SIGINT') sigints += 1;
@@ -60,7 +81,7 @@ function createRegistry(): Registry {
   };
   const onError = (error: unknown): void => {
     for (const one of participants) one.note(error);
-    void beginAll({ kind: 'error', error: String(error) }, 'uncaught error');
+    void beginAll({ kind: 'error', error: textOf(error) }, 'uncaught error');
   };
   const onRejection = (error: unknown): void => onError(error);
   const onEnd = (): void => void (isLeaving || beginAll({ kind: 'end' }, 'nothing left to do'));
@@ -94,12 +115,20 @@ function createRegistry(): Registry {
     join: (participant) => {
       participants.add(participant);
       settle();
+      // What its creator registers in the same breath comes before its beginning.
+      if (underWay !== null) queueMicrotask(() => joinUnderWay(participant));
       return () => {
         participants.delete(participant);
         settle();
       };
     },
   };
+}
+
+function leave({ kind }: Trigger, code: number): void {
+  if (kind !== 'end' || code > 0) process.exit(code);
+  // Ending by itself, Node finds and shows a top-level await that never came, and makes it 13.
+  setTimeout(() => process.exit(), LEFTOVERS_MS).unref();
 }
 
 function toggle(event: string, listener: (value: unknown) => void, isOn: boolean): void {

@@ -2,13 +2,18 @@
 import type { Socket } from 'node:net';
 
 const RETRY_MS = { first: 100, last: 5000 };
+/** A connection that stood so long was no mistake: the next one is tried at once. */
+const SOUND_AFTER_MS = 5000;
 /** How long the end waits until the supervisor has read everything. */
 const LAST_WORDS_MS = 250;
+/** A line longer than this is none of ours. */
 const LONGEST_LINE = 64 * 1024;
+/** The link of this process, in every copy of the library that understands this SharedLink. */
+const PLACE = Symbol.for('gsup/app link 1');
 
 export type LinkListener = {
-  /** The supervisor stops the app. */
-  stop(deadlineMs: number, reason: string): void;
+  /** The supervisor stops the app; without a deadline that is a number, in its own time. */
+  stop(deadlineMs: number | null, reason: string): void;
   /** It wants to know what is pending. */
   asked(): void;
   /** The link stands, for the first time or again: it knows nothing yet. */
@@ -26,15 +31,17 @@ export type SupervisorLink = {
 };
 
 const NO_LINK: SupervisorLink = { send: () => {}, hurry: () => {}, lastWords: async () => {}, close: () => {} };
-/** A supervisor keeps one connection of an app: the last. */
-let shared: { readonly link: SharedLink; readonly path: string } | null = null;
 
 /** The link of this process; without gsup one that does nothing. */
 export function joinLink(environment: NodeJS.ProcessEnv, listener: LinkListener): SupervisorLink {
   const { GSUP_LINK: path, GSUP_ID: id } = environment;
   if (!path || !id) return NO_LINK;
-  if (shared?.path !== path || shared.link.isClosed) shared = { path, link: new SharedLink(path, id) };
-  return shared.link.join(listener);
+  const world = globalThis as { [PLACE]?: { readonly link: SharedLink; readonly path: string } };
+  const shared = world[PLACE];
+  if (shared?.path === path && !shared.link.isClosed) return shared.link.join(listener);
+  const link = new SharedLink(path, id);
+  world[PLACE] = { path, link };
+  return link.join(listener);
 }
 
 class SharedLink {
@@ -73,8 +80,10 @@ class SharedLink {
 
   async #connect(): Promise<void> {
     this.#retrying = undefined;
-    // Only apps under gsup need it, and before they have a server they have not loaded it.
-    const { connect } = await import('node:net');
+    // Only apps under gsup need them, and before they have a server they have not loaded them.
+    const [{ connect }, { isMainThread }] = await Promise.all([import('node:net'), import('node:worker_threads')]);
+    // A thread is stopped by the thread that began it, and is not the app.
+    if (!isMainThread) this.isClosed = true;
     if (this.isClosed) return;
     const socket = connect(this.#path);
     this.#socket = socket;
@@ -83,12 +92,14 @@ class SharedLink {
     socket.on('error', () => {});
     socket.on('connect', () => {
       this.#isConnected = true;
-      this.#send({ type: 'hello', id: this.#id });
+      connectedAt = performance.now();
+      // Its children have the id too: by the pid gsup tells them from the app.
+      this.#send({ type: 'hello', id: this.#id, pid: process.pid });
       for (const listener of this.#listeners) listener.connected();
     });
+    let connectedAt = Number.POSITIVE_INFINITY;
     let rest = '';
     socket.on('data', (text: string) => {
-      this.#retryMs = RETRY_MS.first;
       const lines = (rest + text).split('\n');
       rest = lines.pop() ?? '';
       if (rest.length > LONGEST_LINE) socket.destroy();
@@ -96,6 +107,7 @@ class SharedLink {
     });
     socket.on('close', () => {
       this.#isConnected = false;
+      if (performance.now() - connectedAt >= SOUND_AFTER_MS) this.#retryMs = RETRY_MS.first;
       if (!this.isClosed) this.#retry();
     });
   }
@@ -118,9 +130,12 @@ class SharedLink {
     const message = parse(line);
     if (message === null) return;
     const { type, deadlineMs, reason } = message;
+    if (typeof type === 'string') this.#retryMs = RETRY_MS.first;
+    // JSON has numbers that are infinite: 1e999.
+    const ms = typeof deadlineMs === 'number' && Number.isFinite(deadlineMs) ? deadlineMs : null;
     for (const listener of [...this.#listeners]) {
       if (type === 'pending?') listener.asked();
-      if (type === 'stop' && typeof deadlineMs === 'number') listener.stop(deadlineMs, String(reason ?? 'supervisor'));
+      if (type === 'stop') listener.stop(ms, typeof reason === 'string' ? reason : 'supervisor');
     }
   }
 
@@ -133,7 +148,8 @@ class SharedLink {
     const socket = this.#socket;
     if (socket === null || !this.#isConnected) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, LAST_WORDS_MS);
+      // One that does not hang up must not keep the process.
+      const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
       socket.once('close', () => {
         clearTimeout(timer);
         resolve();

@@ -1,6 +1,8 @@
 /** What the app has begun and the shutdown waits for: tasks, workers, and what is tracked by hand. */
 import type { CancellationToken, Outcome, Step } from './api.ts';
+import { isCancellation } from './causes.ts';
 import type { Changes } from './changes.ts';
+import { messageOf } from './error-text.ts';
 import { ShuttingDownError } from './shutting-down-error.ts';
 
 type Kind = 'task' | 'worker' | 'tracked';
@@ -34,12 +36,12 @@ export class Tasks {
   }
 
   async run<T>(name: string, work: Work<T>): Promise<T> {
-    this.refuse(`task "${name}"`);
+    this.refuse(`begin task "${name}"`);
     return this.#follow('task', name, work);
   }
 
   worker(name: string, work: Work<unknown>): void {
-    this.refuse(`worker "${name}"`);
+    this.refuse(`begin worker "${name}"`);
     this.#follow('worker', name, work).catch((error: unknown) => {
       if (!this.#isCancelled(error)) this.#options.workerFailed(name, error);
     });
@@ -70,6 +72,15 @@ export class Tasks {
   steps(kind: Kind): readonly Step[] {
     const early = kind === 'worker' ? this.#failedWorkers.filter((entry) => !this.#left.includes(entry)) : [];
     return [...early, ...this.#left.filter((entry) => entry.kind === kind)].map(stepOf);
+  }
+
+  /** What had begun and was not done in the end, a sentence each; what was cancelled is not among it. */
+  get undone(): readonly string[] {
+    return this.#left.flatMap(({ kind, name, outcome, error }) => {
+      const what = `${kind === 'tracked' ? 'task' : kind} "${name}"`;
+      if (outcome === 'late') return [`${what} had not ended`];
+      return outcome === 'failed' ? [`${what} failed: ${messageOf(error)}`] : [];
+    });
   }
 
   /** Errors of what failed, with its place. */
@@ -117,16 +128,11 @@ export class Tasks {
 
   #isCancelled(error: unknown): boolean {
     if (!this.#options.root.signal.aborted) return false;
-    return error instanceof ShuttingDownError || (error instanceof Error && error.name === 'AbortError');
+    return isCancellation(error);
   }
 }
 
 function stepOf({ name, outcome, beganAt, endedAt, error }: Entry): Step {
   const ms = Math.round((endedAt ?? performance.now()) - beganAt);
   return { name, outcome, ms, ...(outcome === 'failed' ? { error: messageOf(error) } : {}) };
-}
-
-/** What an error says. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message || error.name : String(error);
 }

@@ -69,7 +69,7 @@ export class Daemon {
     let daemon: Daemon | null = null;
     const link = await openLink({
       ...linkOf(options.home),
-      knows: (token) => daemon?.supervisor.knows(token) === true,
+      leaderOf: (token) => daemon?.supervisor.leaderOf(token),
       hear: (token, message) => daemon?.supervisor.hear(token, message),
     });
     const spool = await Spool.open(options.home.spool);

@@ -6,7 +6,7 @@ import type { LinkOptions, LinkServer } from '../host/link.ts';
 import type { Link } from '../supervisor/supervisor.ts';
 
 export type LateLink = Link & {
-  open(options: Pick<LinkOptions, 'knows' | 'hear'>): Promise<void>;
+  open(options: Pick<LinkOptions, 'leaderOf' | 'hear'>): Promise<void>;
   /** Removes what there is of it. */
   close(): void;
 };
@@ -26,9 +26,9 @@ export function lateLink(environment: Readonly<Record<string, string | undefined
   return {
     path,
     send: (token, message) => server?.send(token, message),
-    open: async ({ knows, hear }) => {
+    open: async ({ leaderOf, hear }) => {
       const { openLink } = await import('../host/link.ts');
-      server = await openLink({ path, mode: 0o666, knows, hear });
+      server = await openLink({ path, mode: 0o666, leaderOf, hear });
     },
     close: () => {
       server?.close();

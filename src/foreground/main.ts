@@ -97,7 +97,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     'gsup run',
   );
   const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
-  void link?.open({ knows: (token) => supervisor.knows(token), hear }).catch(() => link.close());
+  void link?.open({ leaderOf: (token) => supervisor.leaderOf(token), hear }).catch(() => link.close());
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const notice = (reason: string, level: 'info' | 'warn') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());

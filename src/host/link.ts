@@ -2,6 +2,7 @@
 import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
+import { type Speaker, Speakers } from './speakers.ts';
 
 /** A line longer than this is none of ours. */
 const LONGEST_LINE = 64 * 1024;
@@ -12,24 +13,22 @@ export type LinkServer = {
   send(token: string, message: Readonly<Record<string, unknown>>): void;
   close(): void;
 };
-type Hear = (token: string, message: Readonly<Record<string, unknown>>) => void;
-
 export type LinkOptions = {
   readonly path: string;
   /** Of the socket: a service may run as another user, and the token says who is who. */
   readonly mode: number;
-  /** Whether a token is of a run that lives. */
-  knows(token: string): boolean;
+  /** The leader's pid of the run with this token, `null` while it has none; `undefined`: no such run lives. */
+  leaderOf(token: string): number | null | undefined;
   /** Takes the lines of its app. */
-  readonly hear: Hear;
+  hear(token: string, message: Readonly<Record<string, unknown>>): void;
 };
 
 /** Listens, and takes the place of what is left of an earlier one. */
-export async function openLink({ path, mode, knows, hear }: LinkOptions): Promise<LinkServer> {
+export async function openLink({ path, mode, leaderOf, hear }: LinkOptions): Promise<LinkServer> {
   const begun = join(dirname(path), 'l');
   for (const file of [path, begun]) rmSync(file, { force: true });
-  const apps = new Map<string, Socket>();
-  const server: Server = createServer((socket) => talk(socket, apps, knows, hear));
+  const speakers = new Speakers(leaderOf);
+  const server: Server = createServer((socket) => talk(socket, speakers, hear));
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(begun, resolve);
@@ -40,18 +39,20 @@ export async function openLink({ path, mode, knows, hear }: LinkOptions): Promis
   server.unref();
   return {
     path,
-    send: (token, message) => void apps.get(token)?.write(`${JSON.stringify(message)}\n`),
+    send: (token, message) => {
+      for (const socket of speakers.appOf(token)) socket.write(`${JSON.stringify(message)}\n`);
+    },
     close: () => {
       server.close();
       rmSync(path, { force: true });
-      for (const socket of apps.values()) socket.destroy();
+      for (const socket of speakers.sockets) socket.destroy();
     },
   };
 }
 
-function talk(socket: Socket, apps: Map<string, Socket>, knows: (token: string) => boolean, hear: Hear): void {
+function talk(socket: Socket, speakers: Speakers, hear: LinkOptions['hear']): void {
   socket.unref();
-  let token: string | null = null;
+  let speaker: Speaker | null = null;
   let rest = '';
   socket.setEncoding('utf8');
   socket.on('error', () => {});
@@ -62,19 +63,18 @@ function talk(socket: Socket, apps: Map<string, Socket>, knows: (token: string) 
     for (const line of lines) {
       const message = parse(line);
       if (message === null) continue;
-      if (token === null) {
-        const { type, id } = message;
-        if (type !== 'hello' || typeof id !== 'string' || !knows(id)) {
+      if (speaker === null) {
+        const { type, id, pid } = message;
+        speaker = type === 'hello' ? speakers.add(socket, id, pid) : null;
+        if (speaker === null) {
           socket.destroy();
           return;
         }
-        token = id;
-        apps.set(id, socket);
-      } else hear(token, message);
+      } else if (speakers.isApp(speaker)) hear(speaker.token, message);
     }
   });
   socket.on('close', () => {
-    if (token !== null && apps.get(token) === socket) apps.delete(token);
+    if (speaker !== null) speakers.remove(speaker);
   });
 }
 

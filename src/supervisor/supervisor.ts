@@ -146,9 +146,9 @@ export class Supervisor {
     for (const instance of this.#instances.values()) if (instance.identity?.token === token) instance.hear(message);
   }
 
-  /** Whether a run with this token is there. */
-  knows(token: string): boolean {
-    return [...this.#instances.values()].some(({ identity }) => identity?.token === token);
+  /** The leader's pid of the run with this token, `null` while it has none; `undefined`: there is no such run. */
+  leaderOf(token: string): number | null | undefined {
+    return [...this.#instances.values()].find(({ identity }) => identity?.token === token)?.identity?.pid;
   }
 
   /** The identity of the present run, `null` when there is none. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createShutdown } from '../../src/app/index.ts';
+import { App } from '../kit/app.ts';
 import { Watched } from '../kit/shutdowns.ts';
 
 test('hooks run one after the other, last registered first, those of "flush" after those of "close"', async () => {
@@ -112,6 +113,81 @@ test('a hook that is registered by another hook runs too', async () => {
   expect((await watched.shutdown.begin()).hooks).toMatchObject([{ name: 'outer' }, { name: 'inner' }]);
 });
 
+test('a hook of "close" that hangs leaves time to those of "flush"', async () => {
+  using watched = new Watched({ timeout: 400 });
+  const left: number[] = [];
+  watched.shutdown.hook('metrics', ({ remainingMs }) => void left.push(remainingMs), { phase: 'flush' });
+  watched.shutdown.hook('hanging', () => new Promise(() => {}));
+  await watched.shutdown.begin();
+  expect(left[0]).toBeGreaterThan(10);
+});
+
+test('a hook of "flush" that hangs leaves time to flushing', async () => {
+  const flushed: string[] = [];
+  // Over a turn of the event loop: a deadline of 0 ms would come first.
+  const flush = () => new Promise<void>((resolve) => setTimeout(() => resolve(void flushed.push('logs')), 5));
+  using watched = new Watched({ timeout: 1000, flush });
+  watched.shutdown.hook('hanging', () => new Promise(() => {}), { phase: 'flush' });
+  const { undone } = await watched.shutdown.begin();
+  expect(flushed).toContain('logs');
+  expect(undone).not.toContain('flushing failed');
+});
+
+test('a hook that registers itself again and again is stopped at the deadline', async () => {
+  await using app = new App(`import { createShutdown } from 'gsup/app'; const alive = setInterval(() => {}, 1e6);
+    const shutdown = createShutdown({ timeout: 300 });
+    const again = () => void shutdown.hook('again', again);
+    again();
+    console.log('up');`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await app.ended).toMatchObject({ signal: null });
+});
+
+test('hooks that were there before are run although the deadline has come', async () => {
+  using watched = new Watched({ timeout: 20 });
+  const order: string[] = [];
+  watched.shutdown.hook('first', () => void order.push('first'));
+  watched.shutdown.hook('busy', () => {
+    const end = performance.now() + 50;
+    while (performance.now() < end);
+    watched.shutdown.hook('late', () => void order.push('late'));
+  });
+  const { hooks, undone } = await watched.shutdown.begin();
+  expect(order).toEqual(['first']);
+  expect(hooks.map(({ name }) => name)).toEqual(['busy', 'late', 'first']);
+  expect(undone).toContain('hook "late" skipped: it was registered too late');
+});
+
+test('a hook of "close" that comes while those of "flush" run is run with them', async () => {
+  using watched = new Watched();
+  watched.shutdown.hook('logs', () => void watched.shutdown.hook('late', () => {}), { phase: 'flush' });
+  expect(await watched.shutdown.begin()).toMatchObject({
+    exitCode: 0,
+    hooks: [
+      { name: 'logs', outcome: 'done' },
+      { name: 'late', phase: 'close', outcome: 'done' },
+    ],
+  });
+});
+
+test('a hook that comes when all have been run is refused', async () => {
+  using watched = new Watched();
+  await watched.shutdown.begin('SIGTERM');
+  expect(() => watched.shutdown.hook('db', () => {})).toThrow(
+    'cannot register hook "db": the app is shutting down (SIGTERM)',
+  );
+});
+
+test('the ceiling of a phase that ends before the deadline leaves time to others by itself', async () => {
+  using watched = new Watched({ timeout: '10s', phaseTimeouts: { closing: 3000 } });
+  const left: number[] = [];
+  watched.shutdown.hook('metrics', () => {}, { phase: 'flush' });
+  watched.shutdown.hook('db', ({ remainingMs }) => void left.push(remainingMs));
+  await watched.shutdown.begin();
+  expect(left[0]).toBeGreaterThan(2700);
+});
+
 test('a phase has its own ceiling', async () => {
   using watched = new Watched({ phaseTimeouts: { waiting: 50, closing: '60ms' } });
   void watched.shutdown.run('hanging', () => new Promise(() => {}));
@@ -148,6 +224,36 @@ test('what cannot be flushed is left undone, and does not hang', async () => {
   expect(await broken.shutdown.begin()).toMatchObject({ exitCode: 1, undone: ['flushing failed: disk full'] });
   using hanging = new Watched({ timeout: 100, flush: () => new Promise(() => {}) });
   expect(await hanging.shutdown.begin()).toMatchObject({ exitCode: 1, undone: ['logs were not flushed in time'] });
+});
+
+test.each([
+  ['without a prototype', () => Object.create(null)],
+  [
+    'that is its own cause',
+    () => {
+      const error = new Error('circle');
+      error.cause = error;
+      return error;
+    },
+  ],
+])('a hook that throws something %s stops nothing', async (_name, made) => {
+  using watched = new Watched();
+  const errors: unknown[] = [];
+  const listener = (error: unknown): void => void errors.push(error);
+  const others = process.listeners('unhandledRejection');
+  process.removeAllListeners('unhandledRejection').on('unhandledRejection', listener);
+  try {
+    watched.shutdown.hook('db', () => {});
+    watched.shutdown.hook('strange', () => {
+      throw made();
+    });
+    const report = await watched.shutdown.begin();
+    expect(report.hooks).toMatchObject([{ outcome: 'failed' }, { name: 'db', outcome: 'done' }]);
+    expect(errors).toEqual([]);
+  } finally {
+    process.removeAllListeners('unhandledRejection');
+    for (const other of others) process.on('unhandledRejection', other);
+  }
 });
 
 test('what cannot be read is refused with words', () => {

@@ -74,7 +74,7 @@ test('the app says hello and ready, each phase with what is pending, and at last
     { env: supervisor.environment },
   );
   await supervisor.message('ready');
-  expect(supervisor.heard.all).toEqual([{ type: 'hello', id: 'token' }, { type: 'ready' }]);
+  expect(supervisor.heard.all).toEqual([{ type: 'hello', id: 'token', pid: app.child.pid }, { type: 'ready' }]);
   app.kill('SIGTERM');
   const waiting = await supervisor.message('phase', { phase: 'waiting' });
   expect(waiting.pending).toEqual({
@@ -221,11 +221,43 @@ test('a supervisor that is not there, or dies in the middle, changes nothing', a
 test('the link does not keep the process alive, and several shutdowns share it', async () => {
   await using supervisor = await new Supervisor().listen();
   await using app = new App(
-    `import { createShutdown } from 'gsup/app'; createShutdown().ready(); createShutdown().ready();
-    await new Promise((resolve) => setTimeout(resolve, 200));`,
+    `${BASE} createShutdown().ready(); createShutdown().ready();
+    process.once('SIGUSR2', () => clearInterval(alive));`,
     { env: supervisor.environment },
   );
+  await supervisor.message('ready', { nth: 2 });
+  app.kill('SIGUSR2');
   expect(await app.ended).toEqual({ code: 0, signal: null });
   await supervisor.message('report', { nth: 2 });
   expect(supervisor.heard.all.filter(({ type }) => type === 'hello')).toHaveLength(1);
+});
+
+test('both copies of the library share it', async () => {
+  await using supervisor = await new Supervisor().listen();
+  await using app = new App(
+    `${BASE} import { createRequire } from 'node:module';
+    createShutdown().ready(); createRequire(process.cwd() + '/x.js')('gsup/app').createShutdown().ready();`,
+    { env: supervisor.environment },
+  );
+  await supervisor.message('ready', { nth: 2 });
+  app.kill('SIGTERM');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  await supervisor.message('report', { nth: 2 });
+  expect(supervisor.heard.all.filter(({ type }) => type === 'hello')).toHaveLength(1);
+});
+
+test('a worker thread has none', async () => {
+  await using supervisor = await new Supervisor().listen();
+  await using app = new App(
+    `${BASE} import { Worker } from 'node:worker_threads';
+    new Worker(\`import('gsup/app').then(async ({ createShutdown }) => {
+      createShutdown().ready();
+      const { connect } = await import('node:net');
+      connect(process.env.GSUP_LINK).end('{"type":"thread"}\\\\n', () => console.log('spoken'));
+    })\`, { eval: true });`,
+    { env: supervisor.environment },
+  );
+  await app.said('spoken');
+  await supervisor.message('thread');
+  expect(supervisor.heard.all).toEqual([{ type: 'thread' }]);
 });

@@ -1,6 +1,17 @@
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { ShuttingDownError } from '../../src/app/index.ts';
 import { Folder } from '../kit/gsup.ts';
 import { Watched } from '../kit/shutdowns.ts';
 
@@ -109,4 +120,66 @@ test('two states in one file, and one name twice, are refused', async () => {
   await expect(watched.shutdown.persist('two', { file, save: () => 2 })).rejects.toThrow(
     `cannot persist "two" in ${file}: "one" is kept in ${file} already`,
   );
+});
+
+test('a state that hangs leaves time to the hooks', async () => {
+  using folder = new Folder();
+  using watched = new Watched({ timeout: 400 });
+  const left: number[] = [];
+  const file = join(folder.path, 'state.json');
+  await watched.shutdown.persist('hanging', { file, save: () => new Promise(() => {}) });
+  watched.shutdown.hook('db', ({ remainingMs }) => void left.push(remainingMs));
+  await watched.shutdown.begin();
+  expect(left[0]).toBeGreaterThan(10);
+});
+
+test('a state that comes when all have been saved is refused', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = join(folder.path, 'late.json');
+  let refusal: unknown;
+  watched.shutdown.hook('db', async () => {
+    refusal = await watched.shutdown.persist('late', { file, save: () => 1 }).catch((error: unknown) => error);
+  });
+  await watched.shutdown.begin('SIGTERM');
+  expect(refusal).toBeInstanceOf(ShuttingDownError);
+  expect(refusal).toHaveProperty('message', 'cannot persist "late": the app is shutting down (SIGTERM)');
+});
+
+test('a state keeps the mode of its file', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = folder.write('secret.json', '1');
+  chmodSync(file, 0o600);
+  await watched.shutdown.persist('secret', { file, save: () => 2 });
+  await watched.shutdown.begin();
+  expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+});
+
+test('a state keeps the mode of its file although that was broken', async () => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = folder.write('secret.json', '{"half":');
+  chmodSync(file, 0o600);
+  await watched.shutdown.persist('secret', { file, save: () => 2 });
+  await watched.shutdown.begin();
+  expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+});
+
+test.each([
+  ['a file', '"old"'],
+  ['where nothing is yet', null],
+])('a link to %s stays, and what it leads to is replaced', async (_name, content) => {
+  using folder = new Folder();
+  using watched = new Watched();
+  const file = join(folder.path, 'state.json');
+  const target = join(folder.path, 'data/real.json');
+  mkdirSync(join(folder.path, 'data'));
+  symlinkSync('data/real.json', file);
+  if (content !== null) writeFileSync(target, content);
+  await watched.shutdown.persist('state', { file, save: () => 'new' });
+  expect(await watched.shutdown.begin()).toMatchObject({ exitCode: 0 });
+  expect(readlinkSync(file)).toBe('data/real.json');
+  expect(readFileSync(target, 'utf8')).toBe('"new"');
+  expect(readdirSync(join(folder.path, 'data'))).toEqual(['real.json']);
 });

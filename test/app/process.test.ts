@@ -345,3 +345,53 @@ test.concurrent.each([
   expect(await app.ended).toEqual({ code: 0, signal: null });
   expect(app.stderr).toBe('');
 });
+
+test.concurrent('an uncaught error without a prototype begins the same shutdown', async () => {
+  await using app = new App(`${BASE}
+    createShutdown().hook('db', () => console.log('closed'));
+    setImmediate(() => { throw Object.create(null); });`);
+  expect(await app.ended).toEqual({ code: 1, signal: null });
+  expect(app.lines).toEqual(['closed']);
+});
+
+test.concurrent('an app that waits for what never comes, at its top level, ends with 13 as ever', async () => {
+  await using app = new App(`import { createShutdown } from 'gsup/app';
+    createShutdown().hook('db', () => console.log('closed'));
+    await new Promise(() => {});`);
+  expect(await app.ended).toEqual({ code: 13, signal: null });
+  expect(app.lines).toEqual(['closed']);
+});
+
+test.concurrent('what a hook leaves open does not keep a process that has nothing left to do', async () => {
+  await using app = new App(
+    `import { createShutdown } from 'gsup/app'; createShutdown().hook('metrics', () => { setInterval(() => {}, 1e6); });`,
+  );
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+});
+
+test.concurrent('a shutdown that is created in the middle joins, and is waited for', async () => {
+  await using app = new App(`${BASE}
+    createShutdown({ timeout: '20s' }).hook('db', async () => {
+      const logger = ({ type, deadlineMs }) => type && console.log(deadlineMs < 20_000 ? 'in its deadline' : deadlineMs);
+      const late = createShutdown({ timeout: '20s', logger });
+      late.hook('late', async () => { await new Promise(setImmediate); ${say('closed late')} });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      createShutdown().hook('later', () => { ${say('closed later')} });
+    });
+    ${say('up')}`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  expect(app.lines).toEqual(['up', 'closed late', 'in its deadline', 'closed later']);
+});
+
+test.concurrent('"exit: false" leaves the end to another shutdown in the process, which waits for it', async () => {
+  await using app = new App(`${BASE}
+    createShutdown({ exit: false }).hook('slow', async () => { await new Promise((resolve) => setTimeout(resolve, 50)); ${say('slow')} });
+    createShutdown().hook('fast', () => { ${say('fast')} });
+    ${say('up')}`);
+  await app.said('up');
+  app.kill('SIGTERM');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  expect(app.lines).toEqual(['up', 'fast', 'slow']);
+});

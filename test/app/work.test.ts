@@ -81,6 +81,37 @@ test('a task that does not end is named when the deadline comes', async () => {
   expect(report.explanations).toMatchObject([{ mistake: 'ended-before-tasks', where: 'task "export"' }]);
 });
 
+test('a task that fails in the middle is left undone, also a worker; one that ends because it was told to is not', async () => {
+  using watched = new Watched();
+  const late = (end: (signal: AbortSignal) => unknown) => (signal: AbortSignal) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => setImmediate(() => reject(end(signal)))));
+  const tasks = [
+    watched.shutdown.run(
+      'export',
+      late(() => new Error('no disk')),
+    ),
+    watched.shutdown.run(
+      'wrapped',
+      late((signal) => new Error('fetch failed', { cause: signal.reason })),
+    ),
+    watched.shutdown.run(
+      'axios',
+      late(() => Object.assign(new Error('canceled'), { code: 'ERR_CANCELED' })),
+    ),
+  ];
+  const settled = Promise.allSettled(tasks);
+  watched.shutdown.worker(
+    'poller',
+    late(() => new Error('no queue')),
+  );
+  expect(await watched.shutdown.begin()).toMatchObject({
+    exitCode: 1,
+    undone: ['task "export" failed: no disk', 'worker "poller" failed: no queue'],
+    tasks: [{ outcome: 'failed' }, { outcome: 'cancelled' }, { outcome: 'cancelled' }],
+  });
+  await settled;
+});
+
 test('a worker goes on until its signal is aborted, and its last round is waited for', async () => {
   using watched = new Watched();
   const rounds = new News<number>();
