@@ -65,6 +65,15 @@ function pm2Options(): Option[] {
   ];
 }
 
+/** Loaded only then: what understands schedules is large. @throws {GsupError} 2 for one that is none. */
+export async function checkSchedule({ cronRestart }: TargetFlags): Promise<void> {
+  if (cronRestart === undefined) return;
+  const { cronProblem } = await import('../config/cron.ts');
+  const problem = cronProblem(cronRestart);
+  if (problem !== null)
+    throw usageError(`--cron-restart "${cronRestart}" is no cron expression`, `expected "0 3 * * *": ${problem}`);
+}
+
 /** The service that the words and options of `command` describe. @throws {GsupError} 2 for a wrong option. */
 export function serviceOfTarget(
   words: readonly [string, ...string[]],

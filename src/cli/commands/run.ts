@@ -4,7 +4,14 @@ import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { runForeground } from '../../foreground/main.ts';
-import { serviceOfTarget, specOfFile, startsWithDashes, type TargetFlags, withServiceOptions } from '../target.ts';
+import {
+  checkSchedule,
+  serviceOfTarget,
+  specOfFile,
+  startsWithDashes,
+  type TargetFlags,
+  withServiceOptions,
+} from '../target.ts';
 
 type RunFlags = TargetFlags & { tty?: boolean; deps?: boolean; outer?: string };
 
@@ -31,6 +38,7 @@ export function runCommand(): Command {
 
 async function run(words: string[], flags: RunFlags, command: Command): Promise<void> {
   const { config } = flags;
+  await checkSchedule(flags);
   const read = (file: string, isQuiet = false) =>
     specOfFile(file, words, command, {
       allowed: ['tty', 'deps', 'outer'],

@@ -10,6 +10,7 @@ import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { type FollowOptions, follow } from '../operation.ts';
 import {
+  checkSchedule,
   isFileOfServices,
   serviceOfTarget,
   specOfFile,
@@ -43,6 +44,7 @@ export function startCommand(): Command {
 }
 
 async function start(words: string[], flags: StartFlags, command: Command): Promise<void> {
+  await checkSchedule(flags);
   const [first, ...rest] = words;
   const file = flags.config ?? (first !== undefined && isConfigFile(first) ? first : undefined);
   if (file !== undefined) {
