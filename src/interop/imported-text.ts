@@ -4,7 +4,7 @@ import type { ImportedConfig } from './config.ts';
 import type { Note } from './note.ts';
 
 /** Maps that stand in one line. */
-const IN_ONE_LINE = ['defaults', 'sockets', 'ready', 'rolling', 'restart', 'stop', 'logs', 'limits'];
+const IN_ONE_LINE = ['defaults', 'sockets', 'ready', 'rolling', 'restart', 'stop', 'logs', 'limits', 'watch'];
 
 /** What only quotes carry, and the letters that our own reader keeps for itself. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: those are meant

@@ -372,10 +372,12 @@ test.concurrent('what a hook leaves open does not keep a process that has nothin
 test.concurrent('a shutdown that is created in the middle joins, and is waited for', async () => {
   await using app = new App(`${BASE}
     createShutdown({ timeout: '20s' }).hook('db', async () => {
-      const logger = ({ type, deadlineMs }) => type && console.log(deadlineMs < 20_000 ? 'in its deadline' : deadlineMs);
+      let reported;
+      const isOver = new Promise((resolve) => (reported = resolve));
+      const logger = ({ type, deadlineMs }) => type && reported(console.log(deadlineMs < 20_000 ? 'in its deadline' : deadlineMs));
       const late = createShutdown({ timeout: '20s', logger });
       late.hook('late', async () => { await new Promise(setImmediate); ${say('closed late')} });
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await isOver;
       createShutdown().hook('later', () => { ${say('closed later')} });
     });
     ${say('up')}`);

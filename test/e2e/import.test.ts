@@ -61,7 +61,7 @@ test.concurrent('the YAML is on stdout, the notes are on stderr and beside what 
   expect(status).toBe(0);
   expect(stdout).toBe(readFileSync(join(ECOSYSTEM, 'imported.yaml'), 'utf8'));
   expect(stderr.split('\n')).toContain(
-    'ecosystem.config.cjs: nightly: cron_restart: "0 3 * * *": this version of gsup has no "schedule" yet; until then let cron call "gsup restart NAME"',
+    'ecosystem.config.cjs: nightly: out_file: "./report.log": gsup keeps and rotates the output itself; "gsup logs" shows it, the files are in GSUP_HOME/logs',
   );
   const json = await gsup(ECOSYSTEM, 'import', 'one-app.json', '--json');
   expect(JSON.parse(json.stdout)).toMatchObject({
@@ -135,7 +135,7 @@ test.concurrent('start takes an ecosystem file as it is: a cluster shares its po
     expect.stringContaining(
       "ecosystem.config.cjs: http: ready.timeout: an app that does not say 'ready' within 5s is a failed",
     ),
-    'ecosystem.config.cjs: 4 keys have no counterpart, or another meaning (watch, cron_restart, out_file, deploy): "gsup import ecosystem.config.cjs" shows them',
+    'ecosystem.config.cjs: 2 keys have no counterpart, or another meaning (out_file, deploy): "gsup import ecosystem.config.cjs" shows them',
   ]);
   expect((await home.ls()).map(({ id: _, service, index, state, ready }) => [service, index, state, ready])).toEqual([
     ['http', 0, 'running', true],

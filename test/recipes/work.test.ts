@@ -193,7 +193,10 @@ test('pg: closed at the signal instead, the pool fails those who use it, and the
   expect(await app.ended).toMatchObject({ code: 1 });
   const tooEarly = { mistake: 'database-closed-too-early' };
   expect(app.report).toMatchObject({
-    undone: ['hook "last row" failed: Cannot use a pool after calling end on the pool'],
+    undone: [
+      'task "import" failed: Cannot use a pool after calling end on the pool',
+      'hook "last row" failed: Cannot use a pool after calling end on the pool',
+    ],
     tasks: [{ name: 'import', outcome: 'failed' }],
     explanations: [
       { ...tooEarly, where: 'task "import"' },
