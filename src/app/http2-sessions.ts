@@ -1,9 +1,16 @@
 /** The sessions of an HTTP/2 server: GOAWAY, and the streams that have begun are awaited. */
-import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from 'node:net';
 import type { ServerOptions, ServerReport } from './api.ts';
-import type { Changes } from './changes.ts';
-import { type Counts, type Drained, nameOf } from './drained.ts';
+import { type Counts, type Drained, nameOf, type Surroundings } from './drained.ts';
+import { refuseStream } from './refusal.ts';
+import { untilRead } from './turns.ts';
+
+/** How long a request may be on its way, and how long a session that goes on asking is listened to. */
+const ARRIVING_MS = { each: 20, most: 100 };
+
+/** `asked`: its streams so far. */
+type Session = { wasBusy: boolean; asked: number; timer: NodeJS.Timeout | undefined };
 
 /** Only servers of node:http2 have settings. */
 export function isHttp2(server: Server): server is Http2Server {
@@ -13,16 +20,20 @@ export function isHttp2(server: Server): server is Http2Server {
 export class Http2Sessions implements Drained {
   readonly #server: Http2Server;
   readonly #options: ServerOptions;
-  readonly #changes: Changes;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #surroundings: Surroundings;
+  readonly #sessions = new Map<Http2Session, Session>();
   readonly #streams = new Set<ServerHttp2Stream>();
+  readonly #rejects: boolean;
   #isClosing = false;
-  #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
+  #isFinishing = false;
+  #isCut = false;
+  readonly #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
 
-  constructor(server: Http2Server, options: ServerOptions, changes: Changes) {
+  constructor(server: Http2Server, options: ServerOptions, surroundings: Surroundings) {
     this.#server = server;
     this.#options = options;
-    this.#changes = changes;
+    this.#surroundings = surroundings;
+    this.#rejects = options.whileDraining === 'reject';
     server.on('session', this.#onSession);
     server.prependListener('stream', this.#onStream);
   }
@@ -36,32 +47,37 @@ export class Http2Sessions implements Drained {
   }
 
   get isBusy(): boolean {
-    return this.#options.whileDraining === 'reject' ? this.#streams.size > 0 : this.#sessions.size > 0;
+    return this.#rejects && !this.#isFinishing ? this.#streams.size > 0 : this.#sessions.size > 0;
   }
 
   /** The listener itself is closed with the connections. */
   close(): void {
     this.#isClosing = true;
     this.#report.name = this.#options.name ?? nameOf('http2', this.#server);
-    const busy = new Set([...this.#streams].map(({ session }) => session));
-    for (const session of this.#sessions) {
-      if (!busy.has(session)) this.#report.idle += 1;
-      session.close();
+    for (const [session, state] of this.#sessions) {
+      state.wasBusy = false;
+      this.#closeSoon(session, state);
     }
-    if (this.#options.whileDraining !== 'reject') return;
+    for (const { session } of this.#streams) this.#noteBusy(session);
+    if (!this.#rejects) return;
     this.#server.removeAllListeners('stream');
-    this.#server.on('stream', (stream) => {
-      this.#report.rejected += 1;
-      stream.respond({ ':status': 503, 'retry-after': '1' });
-      stream.end();
-      stream.session?.close();
-    });
+    this.#server.on('stream', this.#refuse);
+  }
+
+  finish(): void {
+    if (!this.#rejects || this.#isCut) return;
+    this.#isFinishing = true;
+    for (const [session, state] of this.#sessions) this.#closeSoon(session, state);
   }
 
   cut(): void {
+    this.#isCut = true;
     const cut = new Set([...this.#streams].map(({ session }) => session));
-    this.#report.destroyed += cut.size;
-    for (const session of this.#sessions) session.destroy();
+    for (const [session, { timer, wasBusy }] of this.#sessions) {
+      clearTimeout(timer);
+      this.#report[cut.has(session) ? 'destroyed' : wasBusy ? 'finished' : 'idle'] += 1;
+      session.destroy();
+    }
   }
 
   get report(): ServerReport {
@@ -74,24 +90,54 @@ export class Http2Sessions implements Drained {
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
-    this.#sessions.add(session);
-    let wasBusy = false;
-    session.once('stream', () => {
-      wasBusy = true;
-    });
+    const state: Session = { wasBusy: false, asked: 0, timer: undefined };
+    this.#sessions.set(session, state);
     session.once('close', () => {
+      clearTimeout(state.timer);
       this.#sessions.delete(session);
-      if (this.#isClosing && wasBusy) this.#report.finished += 1;
-      this.#changes.tell();
+      if (this.#isClosing && !this.#isCut) this.#report[state.wasBusy ? 'finished' : 'idle'] += 1;
+      this.#surroundings.changes.tell();
     });
-    if (this.#isClosing && this.#options.whileDraining !== 'reject') session.close();
+    if (this.#isClosing && (!this.#rejects || this.#isFinishing)) this.#closeSoon(session, state);
   };
 
   readonly #onStream = (stream: ServerHttp2Stream): void => {
     this.#streams.add(stream);
+    this.#noteBusy(stream.session);
     stream.once('close', () => {
       this.#streams.delete(stream);
-      if (this.#isClosing) this.#changes.tell();
+      if (this.#isClosing) this.#surroundings.changes.tell();
     });
   };
+
+  #noteBusy(session: Http2Session | undefined): void {
+    const state = session === undefined ? undefined : this.#sessions.get(session);
+    if (state === undefined) return;
+    state.wasBusy = true;
+    state.asked += 1;
+  }
+
+  readonly #refuse = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
+    this.#onStream(stream);
+    if (!refuseStream(stream, headers, this.#surroundings.health)) return;
+    this.#report.rejected += 1;
+    stream.session?.close();
+  };
+
+  /**
+   * GOAWAY refuses what crosses it, and Node cannot announce it before (nghttp2_submit_shutdown_notice): it goes out when nothing
+   * has come for a moment.
+   */
+  #closeSoon(session: Http2Session, state: Session, since = performance.now()): void {
+    clearTimeout(state.timer);
+    const { asked } = state;
+    const timer = setTimeout(async () => {
+      await untilRead();
+      if (session.closed || state.timer !== timer) return;
+      const isOver = performance.now() - since >= ARRIVING_MS.most;
+      if (state.asked === asked || isOver) session.close();
+      else this.#closeSoon(session, state, since);
+    }, ARRIVING_MS.each);
+    state.timer = timer;
+  }
 }
