@@ -1,16 +1,17 @@
 /** The sessions of an HTTP/2 server: GOAWAY, and the streams that have begun are awaited. */
+import { EventEmitter } from 'node:events';
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from 'node:net';
 import type { ServerOptions, ServerReport } from './api.ts';
 import { type Counts, type Drained, nameOf, type Surroundings } from './drained.ts';
+import { Hold } from './hold.ts';
 import { refuseStream } from './refusal.ts';
 import { untilRead } from './turns.ts';
 
-/** How long a request may be on its way, and how long a session that goes on asking is listened to. */
-const ARRIVING_MS = { each: 20, most: 100 };
+/** How long a request may be on its way. */
+const ARRIVING_MS = 20;
 
-/** `asked`: its streams so far. */
-type Session = { wasBusy: boolean; asked: number; timer: NodeJS.Timeout | undefined };
+type Session = { wasBusy: boolean };
 
 /** Only servers of node:http2 have settings. */
 export function isHttp2(server: Server): server is Http2Server {
@@ -27,6 +28,7 @@ export class Http2Sessions implements Drained {
   #isClosing = false;
   #isFinishing = false;
   #isCut = false;
+  #hold: Hold | null = null;
   readonly #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
 
   constructor(server: Http2Server, options: ServerOptions, surroundings: Surroundings) {
@@ -54,27 +56,25 @@ export class Http2Sessions implements Drained {
   close(): void {
     this.#isClosing = true;
     this.#report.name = this.#options.name ?? nameOf('http2', this.#server);
-    for (const [session, state] of this.#sessions) {
-      state.wasBusy = false;
-      this.#closeSoon(session, state);
-    }
+    for (const state of this.#sessions.values()) state.wasBusy = false;
     for (const { session } of this.#streams) this.#noteBusy(session);
-    if (!this.#rejects) return;
-    this.#server.removeAllListeners('stream');
-    this.#server.on('stream', this.#refuse);
+    if (this.#rejects) {
+      this.#server.removeAllListeners('stream');
+      this.#server.on('stream', this.#refuse);
+    }
+    void this.#leaveSoon();
   }
 
   finish(): void {
     if (!this.#rejects || this.#isCut) return;
     this.#isFinishing = true;
-    for (const [session, state] of this.#sessions) this.#closeSoon(session, state);
+    void this.#leaveSoon();
   }
 
   cut(): void {
     this.#isCut = true;
     const cut = new Set([...this.#streams].map(({ session }) => session));
-    for (const [session, { timer, wasBusy }] of this.#sessions) {
-      clearTimeout(timer);
+    for (const [session, { wasBusy }] of this.#sessions) {
       this.#report[cut.has(session) ? 'destroyed' : wasBusy ? 'finished' : 'idle'] += 1;
       session.destroy();
     }
@@ -90,15 +90,14 @@ export class Http2Sessions implements Drained {
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
-    const state: Session = { wasBusy: false, asked: 0, timer: undefined };
+    const state: Session = { wasBusy: false };
     this.#sessions.set(session, state);
     session.once('close', () => {
-      clearTimeout(state.timer);
       this.#sessions.delete(session);
       if (this.#isClosing && !this.#isCut) this.#report[state.wasBusy ? 'finished' : 'idle'] += 1;
       this.#surroundings.changes.tell();
     });
-    if (this.#isClosing && (!this.#rejects || this.#isFinishing)) this.#closeSoon(session, state);
+    if (this.#isClosing && (!this.#rejects || this.#isFinishing)) void this.#leaveSoon();
   };
 
   readonly #onStream = (stream: ServerHttp2Stream): void => {
@@ -112,32 +111,37 @@ export class Http2Sessions implements Drained {
 
   #noteBusy(session: Http2Session | undefined): void {
     const state = session === undefined ? undefined : this.#sessions.get(session);
-    if (state === undefined) return;
-    state.wasBusy = true;
-    state.asked += 1;
+    if (state !== undefined) state.wasBusy = true;
   }
 
   readonly #refuse = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void => {
-    this.#onStream(stream);
-    if (!refuseStream(stream, headers, this.#surroundings.health)) return;
-    this.#report.rejected += 1;
-    stream.session?.close();
+    this.#noteBusy(stream.session);
+    if (refuseStream(stream, headers, this.#surroundings.health)) this.#report.rejected += 1;
   };
 
   /**
-   * GOAWAY refuses what crosses it, and Node cannot announce it before (nghttp2_submit_shutdown_notice): it goes out when nothing
-   * has come for a moment.
+   * GOAWAY refuses what crosses it, and Node cannot announce it before (nghttp2_submit_shutdown_notice). A client whose requests are
+   * held for a moment asks for no more: what is on its way arrives first.
    */
-  #closeSoon(session: Http2Session, state: Session, since = performance.now()): void {
-    clearTimeout(state.timer);
-    const { asked } = state;
-    const timer = setTimeout(async () => {
-      await untilRead();
-      if (session.closed || state.timer !== timer) return;
-      const isOver = performance.now() - since >= ARRIVING_MS.most;
-      if (state.asked === asked || isOver) session.close();
-      else this.#closeSoon(session, state, since);
-    }, ARRIVING_MS.each);
-    state.timer = timer;
+  async #leaveSoon(): Promise<void> {
+    const sessions = [...this.#sessions.keys()];
+    if (sessions.length === 0 || this.#hold !== null) return;
+    const held: EventEmitter[] = [];
+    this.#hold = new Hold(this.#server, (event, [stream]) => {
+      if (event !== 'stream' || !(stream instanceof EventEmitter)) return false;
+      // Until the app looks after it.
+      held.push(stream.on('error', ignore));
+      return true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, ARRIVING_MS));
+    await untilRead();
+    for (const session of sessions) if (!session.closed) session.close();
+    this.#hold.release();
+    this.#hold = null;
+    for (const stream of held) stream.off('error', ignore);
+    const isOpen = !this.#rejects || this.#isFinishing;
+    if (isOpen && [...this.#sessions.keys()].some(({ closed }) => !closed)) await this.#leaveSoon();
   }
 }
+
+function ignore(): void {}
