@@ -10,6 +10,8 @@ import { untilRead } from './turns.ts';
 
 /** How long a request may be on its way. */
 const ARRIVING_MS = 20;
+/** For clients that ask again and again without waiting for an answer. */
+const MOST_MOMENTS = 5;
 
 type Session = { wasBusy: boolean };
 
@@ -133,8 +135,11 @@ export class Http2Sessions implements Drained {
       held.push(stream.on('error', ignore));
       return true;
     });
-    await new Promise((resolve) => setTimeout(resolve, ARRIVING_MS));
-    await untilRead();
+    for (let n = 0, before = -1; n < MOST_MOMENTS && held.length > before; n += 1) {
+      before = held.length;
+      await new Promise((resolve) => setTimeout(resolve, ARRIVING_MS));
+      await untilRead();
+    }
     for (const session of sessions) if (!session.closed) session.close();
     this.#hold.release();
     this.#hold = null;
