@@ -1,7 +1,8 @@
 /** What every server is to the shutdown, whatever its protocol. */
 import type { Server } from 'node:net';
-import type { HealthHandler, ServerReport } from './api.ts';
+import type { ServerReport } from './api.ts';
 import type { Changes } from './changes.ts';
+import type { Health } from './health.ts';
 
 export type Counts = { readonly requests: number; readonly connections: number; readonly websockets: number };
 
@@ -14,6 +15,8 @@ export type Drained = {
   readonly isBusy: boolean;
   /** Accepts nothing new, closes what is idle, tells the rest. */
   close(): void;
+  /** Closes what still refuses, when nothing is waited for any more. */
+  finish(): void;
   /** Cuts what is still open. */
   cut(): void;
   readonly report: ServerReport;
@@ -27,7 +30,9 @@ export type Surroundings = {
   /** Whether somebody else says goodbye to WebSockets. */
   readonly hasWebSockets: () => boolean;
   /** Answers a request that only asks how the app is. */
-  readonly health: HealthHandler;
+  readonly health: Health;
+  /** A part of the closing failed: the rest goes on. */
+  readonly failed: (where: string, error: unknown) => void;
 };
 
 /** What the report calls a server. */

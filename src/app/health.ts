@@ -1,11 +1,17 @@
 /** The answers to `/livez` and `/readyz`. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HealthHandler } from './api.ts';
 
 export type HealthStatus = 'starting' | 'ready' | 'draining';
 
+type Asked = { readonly url?: string | undefined; readonly method?: string | undefined };
+type Answer = {
+  writeHead(status: number, headers: Record<string, string | number>): unknown;
+  end(text?: string): unknown;
+};
+/** What it needs of a request and its response, whatever their protocol. */
+export type Health = (request: Asked, response: Answer, next?: (error?: unknown) => void) => boolean;
+
 /** A handler of requests that tells whether it answered. */
-export function createHealth(status: () => HealthStatus): HealthHandler {
+export function createHealth(status: () => HealthStatus): Health {
   return function health(this: unknown, request, response, next): boolean {
     const path = pathOf(request);
     const isReady = status() === 'ready';
@@ -19,7 +25,7 @@ export function createHealth(status: () => HealthStatus): HealthHandler {
   };
 }
 
-function pathOf({ url = '/' }: IncomingMessage): string {
+function pathOf({ url = '/' }: Asked): string {
   const end = url.search(/[?#]/);
   return end < 0 ? url : url.slice(0, end);
 }
@@ -28,7 +34,7 @@ function isServer(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'listening' in value;
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, status: number, body: object): void {
+function answer(request: Asked, response: Answer, status: number, body: object): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {
     'content-type': 'application/json',

@@ -57,14 +57,16 @@ export class Sequence {
   /** The whole shutdown. Never rejects. */
   async run(): Promise<ShutdownReport> {
     const { tasks, servers, states, hooks, link, root } = this.#parts;
-    tasks.begin();
-    link.hurry();
-    root.cancel(new ShuttingDownError(this.#reason));
+    this.#attempt('the beginning', () => {
+      tasks.begin();
+      link.hurry();
+      root.cancel(new ShuttingDownError(this.#reason));
+    });
 
     await this.#enter('draining', (until) => this.#serveOn(until));
-    await this.#enter('closing-servers', () => servers.close());
+    await this.#enter('closing-servers', (until) => servers.close(until));
     await this.#enter('waiting', (until) => this.#untilQuiet(until));
-    servers.cut();
+    this.#attempt('cutting the servers', () => servers.cut());
     await this.#enter('persisting', (until) => states.save(until));
     await this.#enter('closing', (until) => hooks.run('close', until));
     await this.#enter('flushing', (until) => this.#flush(until));
@@ -79,14 +81,32 @@ export class Sequence {
 
   /** `work` ends before `until`, and says whether it was done. */
   async #enter(phase: Phase, work: (until: Deadline) => Promise<boolean>): Promise<void> {
-    const { log, pending, settings } = this.#parts;
-    const until = this.deadline.child(settings.phaseMs[phase]);
+    const until = this.deadline.child(this.#parts.settings.phaseMs[phase]);
+    let isDone = false;
+    try {
+      this.#announce(phase);
+      isDone = await work(until);
+    } catch (error) {
+      this.#failures.push({ where: phase, error });
+    }
+    this.#phases.push({ phase, ms: until.elapsedMs, outcome: isDone ? 'done' : 'late' });
+  }
+
+  #announce(phase: Phase): void {
+    const { log, pending } = this.#parts;
     this.phase = phase;
     const remainingMs = Math.round(this.deadline.leftMs);
     log.tell('info', `shutdown: ${phase}`, { phase, pending: pending(), remainingMs });
     this.tellPhase();
-    const isDone = await work(until);
-    this.#phases.push({ phase, ms: until.elapsedMs, outcome: isDone ? 'done' : 'late' });
+  }
+
+  /** What fails stops nothing that comes after it. */
+  #attempt(where: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#failures.push({ where, error });
+    }
   }
 
   /** Load balancers look away before the listener closes. */
@@ -107,8 +127,13 @@ export class Sequence {
       return tasks + workers + tracked === 0 && !servers.isBusy;
     };
     if (options.immediate === true) return isQuiet();
+    const quiet = async (): Promise<void> => {
+      await changes.until(isQuiet);
+      await servers.finish(until);
+      await changes.until(isQuiet);
+    };
     const stopTelling = changes.watch(everySoOften(TELL_EVERY_MS, () => this.tellPhase()));
-    const isDone = await until.inTime(changes.until(isQuiet), { later: hooks.left + states.left > 0 ? 1 : 0 });
+    const isDone = await until.inTime(quiet(), { later: hooks.left + states.left > 0 ? 1 : 0 });
     stopTelling();
     return isDone;
   }
@@ -127,16 +152,39 @@ export class Sequence {
   /** Last words: to the log, and to the supervisor. */
   async #report(): Promise<ShutdownReport> {
     this.phase = 'done';
+    const report = this.#made();
+    this.#attempt('the report', () => this.#tell(report));
+    // Nobody is left to hear of a failure.
+    await this.#lastWords().catch(() => {});
+    return report;
+  }
+
+  async #lastWords(): Promise<void> {
+    const flushed = flushAll(flushablesOf(this.#parts.options)).catch(() => {});
+    await Promise.all([new Deadline(LAST_FLUSH_MS).inTime(flushed), this.#parts.link.lastWords()]);
+  }
+
+  #made(): ShutdownReport {
     const told = { reason: this.#reason, trigger: this.#trigger, startedAt: this.#startedAt, deadline: this.deadline };
-    const report = reportOf({ ...this.#parts, ...told, phases: this.#phases, failures: this.#failures });
-    const { log, link, options } = this.#parts;
+    const failures = [...this.#failures, ...this.#parts.servers.failures];
+    const phases = this.#phases;
+    try {
+      return reportOf({ ...this.#parts, ...told, phases, failures });
+    } catch (error) {
+      const undone = [`the report failed: ${error instanceof Error ? error.message : typeof error}`];
+      const [durationMs, deadlineMs] = [this.deadline.elapsedMs, this.deadline.totalMs];
+      const empty = { servers: [], tasks: [], workers: [], states: [], hooks: [], errors: [], explanations: [] };
+      const { reason, trigger, startedAt } = told;
+      return { reason, trigger, exitCode: 1, startedAt, durationMs, deadlineMs, phases, ...empty, undone };
+    }
+  }
+
+  #tell(report: ShutdownReport): void {
+    const { log, link } = this.#parts;
     const { reason, exitCode, durationMs, deadlineMs, undone, phases, errors } = report;
     if (exitCode === 0) log.tell('info', `shutdown: done in ${durationMs} ms`, { type: 'report', ...report });
     else log.insist('error', `shutdown: ${[...undone, ...errors].join('; ')}`, { type: 'report', ...report });
     const sentences = undone.slice(0, SENTENCES);
     link.send({ type: 'report', reason, exitCode, durationMs, deadlineMs, undone: sentences, phases });
-    const flushed = flushAll(flushablesOf(options)).catch(() => {});
-    await Promise.all([new Deadline(LAST_FLUSH_MS).inTime(flushed), link.lastWords()]);
-    return report;
   }
 }

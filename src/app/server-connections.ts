@@ -9,7 +9,8 @@ import { type Counts, type Drained, nameOf, type Surroundings } from './drained.
 import { Handshakes } from './handshakes.ts';
 import { isHttp2 } from './http2-sessions.ts';
 import { refuse, refuseUpgrade } from './refusal.ts';
-import { UPGRADES, watchUpgrades } from './upgrades.ts';
+import { untilRead } from './turns.ts';
+import { afterWrite, EXPECTATIONS, UPGRADES, watchBeside } from './upgrades.ts';
 import { GOING_AWAY_FRAME } from './websockets.ts';
 
 /** How long a request may be on its way: on a connection that is idle, and on one whose client was told that it is kept. */
@@ -19,6 +20,8 @@ type Connection = {
   /** The newest that has not been sent wholly; earlier ones of a pipeline are sent before it. */
   response: ServerResponse | null;
   upgrade: 'websocket' | 'other' | null;
+  /** What had been written on it before its upgrade. */
+  writtenBefore: number;
   /** Runs while something may be on its way. */
   timer: NodeJS.Timeout | undefined;
   /** Whether the shutdown had to wait for it. */
@@ -38,8 +41,10 @@ export class ServerConnections implements Drained {
   readonly #rejects: boolean;
   /** One for all responses: a closure for each would cost half of what the library takes of a request. */
   readonly #closed: (this: ServerResponse) => void;
-  #unwatchUpgrades: () => void = () => {};
+  readonly #unwatch: (() => void)[] = [];
   #isClosing = false;
+  /** Nothing is refused any more: it ends. */
+  #isFinishing = false;
   #isCut = false;
   readonly #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
 
@@ -59,7 +64,7 @@ export class ServerConnections implements Drained {
     } else if (this.#kind !== 'http2') this.#listen('connection', this.#meet);
     if (this.#kind === 'net') return;
     this.#listen('request', this.#begin);
-    this.#unwatchUpgrades = watchUpgrades(server, this.#upgraded);
+    this.#unwatch.push(watchBeside(server, EXPECTATIONS, this.#begin), watchBeside(server, UPGRADES, this.#upgraded));
   }
 
   get counts(): Counts {
@@ -75,7 +80,7 @@ export class ServerConnections implements Drained {
   }
 
   get isBusy(): boolean {
-    if (!this.#rejects) return this.#connections.size + this.#handshakes.count > 0;
+    if (!this.#rejects || this.#isFinishing) return this.#connections.size + this.#handshakes.count > 0;
     for (const { response, upgrade } of this.#connections.values()) if (response ?? upgrade) return true;
     return false;
   }
@@ -83,10 +88,19 @@ export class ServerConnections implements Drained {
   close(): void {
     this.#isClosing = true;
     this.#report.name = this.#options.name ?? nameOf(this.#kind, this.#server);
-    for (const [socket, connection] of this.#connections) this.#windUp(socket, connection);
     if (this.#rejects) this.#rejectFromNow();
     else this.#stopListening();
-    if (this.#handshakes.count > 0) setTimeout(() => this.#cutHandshakes(), ARRIVING_MS.kept);
+    for (const [socket, connection] of this.#connections) this.#windUp(socket, connection);
+    if (!this.#rejects) this.#cutSilentHandshakes();
+  }
+
+  finish(): void {
+    if (!this.#rejects || this.#isCut) return;
+    this.#isFinishing = true;
+    this.#stopListening();
+    for (const [socket, connection] of this.#connections)
+      if (!connection.isAwaited) this.#closeSoon(socket, connection, ARRIVING_MS.idle);
+    this.#cutSilentHandshakes();
   }
 
   cut(): void {
@@ -97,7 +111,7 @@ export class ServerConnections implements Drained {
       this.#report[isInUse ? 'destroyed' : isAwaited ? 'finished' : 'idle'] += 1;
       socket.destroy();
     }
-    this.#cutHandshakes();
+    this.#report.idle += this.#handshakes.cut();
   }
 
   get report(): ServerReport {
@@ -105,8 +119,12 @@ export class ServerConnections implements Drained {
   }
 
   forget(): void {
-    this.#unwatchUpgrades();
+    this.#unwatchAll();
     for (const [event, listener] of this.#listeners.splice(0)) this.#emitter.off(event, listener);
+  }
+
+  #unwatchAll(): void {
+    for (const unwatch of this.#unwatch.splice(0)) unwatch();
   }
 
   /** First of all, so that a response is told to close before the app can send it. */
@@ -127,7 +145,13 @@ export class ServerConnections implements Drained {
   };
 
   readonly #meet = (socket: Socket): Connection => {
-    const connection: Connection = { response: null, upgrade: null, timer: undefined, isAwaited: false };
+    const connection: Connection = {
+      response: null,
+      upgrade: null,
+      writtenBefore: 0,
+      timer: undefined,
+      isAwaited: false,
+    };
     this.#connections.set(socket, connection);
     socket.once('close', () => {
       this.#connections.delete(socket);
@@ -135,7 +159,8 @@ export class ServerConnections implements Drained {
       if (this.#isClosing && connection.isAwaited && !this.#isCut) this.#report.finished += 1;
       this.#changed();
     });
-    if (this.#isClosing) this.#windUp(socket, connection);
+    // Who comes while we refuse is answered, whenever he asks.
+    if (this.#isClosing && (!this.#rejects || this.#isFinishing)) this.#windUp(socket, connection);
     return connection;
   };
 
@@ -147,6 +172,8 @@ export class ServerConnections implements Drained {
     const { socket } = request;
     const connection = this.#connections.get(socket) ?? this.#meet(socket);
     const before = connection.response;
+    // A listener of "checkContinue" has handed it on.
+    if (before === response) return;
     connection.response = response;
     response.on('close', this.#closed);
     if (!this.#isClosing) return;
@@ -169,6 +196,7 @@ export class ServerConnections implements Drained {
   readonly #upgraded = (request: IncomingMessage): void => {
     const { socket } = request;
     const connection = this.#connections.get(socket) ?? this.#meet(socket);
+    connection.writtenBefore = socket.bytesWritten;
     connection.upgrade = /\bwebsocket\b/i.test(request.headers.upgrade ?? '') ? 'websocket' : 'other';
     if (this.#isClosing) this.#windUp(socket, connection);
   };
@@ -183,30 +211,51 @@ export class ServerConnections implements Drained {
     connection.isAwaited ||= response !== null || upgrade !== null || (this.#kind === 'net' && !isNew);
     if (response !== null) {
       if (!response.headersSent) response.setHeader('Connection', 'close');
-    } else if (connection.isAwaited) this.#sayGoodbye(socket, upgrade);
+    } else if (connection.isAwaited) this.#sayGoodbye(socket, connection);
     else this.#closeSoon(socket, connection, ARRIVING_MS.idle);
   }
 
-  #sayGoodbye(socket: Socket, upgrade: Connection['upgrade']): void {
+  #sayGoodbye(socket: Socket, { upgrade, writtenBefore }: Connection): void {
     const { onDrain } = this.#options;
-    if (onDrain !== undefined) onDrain(socket);
-    else if (upgrade === 'websocket' && !this.#surroundings.hasWebSockets()) socket.write(GOING_AWAY_FRAME);
+    if (onDrain !== undefined) this.#callOnDrain(onDrain, socket);
+    else if (upgrade !== 'websocket' || this.#surroundings.hasWebSockets()) return;
+    else if (socket.bytesWritten > writtenBefore) socket.write(GOING_AWAY_FRAME);
+    else afterWrite(socket, () => socket.writable && socket.write(GOING_AWAY_FRAME));
+  }
+
+  #callOnDrain(onDrain: NonNullable<ServerOptions['onDrain']>, socket: Socket): void {
+    try {
+      onDrain(socket);
+    } catch (error) {
+      this.#surroundings.failed(`onDrain of ${this.#report.name}`, error);
+    }
   }
 
   /** Unless something comes. */
   #closeSoon(socket: Socket, connection: Connection, ms: number): void {
     clearTimeout(connection.timer);
-    connection.timer = setTimeout(() => {
+    const { bytesRead } = socket;
+    const timer = setTimeout(async () => {
+      // Timers come before the sockets are read: a loop that was busy has not seen yet what arrived in time.
+      await untilRead();
+      if (connection.timer !== timer || connection.response !== null || connection.upgrade !== null) return;
+      if (socket.destroyed) return;
       if (this.#kind === 'net' && socket.bytesRead > 0) this.#windUp(socket, connection);
-      else if (connection.response === null && !socket.destroyed) {
-        if (!connection.isAwaited) this.#report.idle += 1;
-        socket.destroySoon();
-      }
+      else if (socket.bytesRead > bytesRead) this.#closeSoon(socket, connection, ms);
+      else this.#close(socket, connection);
     }, ms);
+    connection.timer = timer;
   }
 
-  #cutHandshakes(): void {
-    this.#report.idle += this.#handshakes.cut();
+  #close(socket: Socket, { isAwaited }: Connection): void {
+    if (!isAwaited) this.#report.idle += 1;
+    socket.destroySoon();
+  }
+
+  #cutSilentHandshakes(): void {
+    this.#handshakes.cutSilent(ARRIVING_MS.kept, (count) => {
+      this.#report.idle += count;
+    });
   }
 
   #stopListening(): void {
@@ -217,8 +266,8 @@ export class ServerConnections implements Drained {
 
   /** From now on every request is answered by us; those that have begun are not touched. */
   #rejectFromNow(): void {
-    this.#unwatchUpgrades();
-    for (const event of ['request', 'checkContinue', 'checkExpectation', ...UPGRADES]) {
+    this.#unwatchAll();
+    for (const event of ['request', ...EXPECTATIONS, ...UPGRADES]) {
       const isUsed = event === 'request' || this.#server.listenerCount(event) > 0;
       this.#server.removeAllListeners(event);
       if (isUsed) this.#listen(event, UPGRADES.includes(event) ? this.#refuseUpgrade : this.#refuse);

@@ -1,24 +1,29 @@
 /** The servers of the app: what each has open, how it is closed, and what had to be cut. */
 import type { Server } from 'node:net';
 import type { ServerOptions, ServerReport, WebSocketServerLike } from './api.ts';
+import { Arrivals } from './arrivals.ts';
+import type { Deadline } from './deadline.ts';
 import type { Counts, Drained, Surroundings } from './drained.ts';
+import type { Failure } from './hooks.ts';
 import { Http2Sessions, isHttp2 } from './http2-sessions.ts';
 import { ServerConnections } from './server-connections.ts';
 import { WebSockets } from './websockets.ts';
 
-/** Of the event loop, until the listeners close: in each the queue is emptied. */
-const TURNS = 2;
+type Handed = { readonly options: ServerOptions; readonly parts: readonly Drained[] };
 
 export class Servers {
   readonly #surroundings: Surroundings;
-  readonly #servers = new Map<object, readonly Drained[]>();
+  readonly #servers = new Map<Server | WebSocketServerLike, Handed>();
   #isClosing = false;
   /** Servers that were handed in twice. */
   hasDoubles = false;
+  /** Of the closing. */
+  readonly failures: Failure[] = [];
 
-  constructor(surroundings: Omit<Surroundings, 'hasWebSockets'>) {
+  constructor(surroundings: Pick<Surroundings, 'changes' | 'health'>) {
     const hasWebSockets = (): boolean => this.#all.some((one) => one instanceof WebSockets);
-    this.#surroundings = { ...surroundings, hasWebSockets };
+    const failed = (where: string, error: unknown): void => void this.failures.push({ where, error });
+    this.#surroundings = { ...surroundings, hasWebSockets, failed };
   }
 
   add(server: Server | WebSocketServerLike, options: ServerOptions): void {
@@ -30,8 +35,8 @@ export class Servers {
       return;
     }
     const parts = this.#partsOf(server, options);
-    this.#servers.set(server, parts);
-    if (this.#isClosing) for (const part of parts) part.close();
+    this.#servers.set(server, { options, parts });
+    if (this.#isClosing) this.#each((part) => part.close(), parts);
   }
 
   get isEmpty(): boolean {
@@ -57,20 +62,31 @@ export class Servers {
   }
 
   /** Resolves when what had arrived by now is in the hands of the app, and everything else refused. */
-  async close(): Promise<true> {
+  async close(until: Deadline): Promise<true> {
     // What the kernel has taken counts as begun; it would reset what is still in its queue when the listener closes.
-    for (let turn = 0; turn < TURNS && !this.isEmpty; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const arrivals = this.#arrivalsAt('close');
+    if (!this.isEmpty) await arrivals.settle(until.leftMs / 2);
     this.#isClosing = true;
-    for (const one of this.#all) one.close();
+    this.#each((one) => one.close());
+    arrivals.release();
     return true;
   }
 
+  /** Closes those that refused until now, after they have refused all that had arrived. */
+  async finish(until: Deadline): Promise<void> {
+    const arrivals = this.#arrivalsAt('reject');
+    if (arrivals.isEmpty) return;
+    await arrivals.settle(until.leftMs / 2);
+    this.#each((one) => one.finish());
+    arrivals.release();
+  }
+
   cut(): void {
-    for (const one of this.#all) one.cut();
+    this.#each((one) => one.cut());
   }
 
   get reports(): readonly ServerReport[] {
-    return [...this.#servers.values()].map((parts) =>
+    return [...this.#servers.values()].map(({ parts }) =>
       parts
         .map(({ report }) => report)
         .reduce((sum, part) => ({
@@ -88,16 +104,33 @@ export class Servers {
   }
 
   get #all(): readonly Drained[] {
-    return [...this.#servers.values()].flat();
+    return [...this.#servers.values()].flatMap(({ parts }) => parts);
+  }
+
+  #each(act: (one: Drained) => void, parts = this.#all): void {
+    for (const one of parts) {
+      try {
+        act(one);
+      } catch (error) {
+        this.#surroundings.failed(`closing ${one.report.name}`, error);
+      }
+    }
+  }
+
+  #arrivalsAt(whileDraining: ServerOptions['whileDraining']): Arrivals {
+    const servers = [...this.#servers].filter(
+      ([, { options }]) => (options.whileDraining ?? 'close') === whileDraining,
+    );
+    return new Arrivals(servers.flatMap(([server]) => (isWebSocketServer(server) ? [] : [server])));
   }
 
   #partsOf(server: Server | WebSocketServerLike, options: ServerOptions): readonly Drained[] {
-    if (isWebSocketServer(server)) return [new WebSockets(server, options, this.#surroundings.changes)];
+    if (isWebSocketServer(server)) return [new WebSockets(server, options, this.#surroundings)];
     if (typeof server?.on !== 'function' || typeof server.close !== 'function')
       throw new TypeError('server: this is no server of node:http, https, http2, net or ws; hand in what listens');
     const connections = new ServerConnections(server, options, this.#surroundings);
     if (!isHttp2(server)) return [connections];
-    return [connections, new Http2Sessions(server, options, this.#surroundings.changes)];
+    return [connections, new Http2Sessions(server, options, this.#surroundings)];
   }
 }
 

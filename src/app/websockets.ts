@@ -1,7 +1,6 @@
 /** The clients of a `ws` server: told to go away with 1001, and awaited. */
 import type { ServerOptions, ServerReport, WebSocketServerLike } from './api.ts';
-import type { Changes } from './changes.ts';
-import type { Counts, Drained } from './drained.ts';
+import type { Counts, Drained, Surroundings } from './drained.ts';
 
 const GOING_AWAY = 1001;
 /** A close frame with 1001 and no text; from a server it is not masked (RFC 6455, 5.5.1). */
@@ -10,14 +9,14 @@ export const GOING_AWAY_FRAME: Uint8Array = Uint8Array.of(0x88, 0x02, GOING_AWAY
 export class WebSockets implements Drained {
   readonly #server: WebSocketServerLike;
   readonly #name: string;
-  readonly #changes: Changes;
+  readonly #surroundings: Surroundings;
   #told = 0;
   #destroyed = 0;
 
-  constructor(server: WebSocketServerLike, { name = 'ws' }: ServerOptions, changes: Changes) {
+  constructor(server: WebSocketServerLike, { name = 'ws' }: ServerOptions, surroundings: Surroundings) {
     this.#server = server;
     this.#name = name;
-    this.#changes = changes;
+    this.#surroundings = surroundings;
   }
 
   get counts(): Counts {
@@ -35,17 +34,29 @@ export class WebSockets implements Drained {
   close(): void {
     for (const client of this.#server.clients) {
       this.#told += 1;
-      // `clients` loses it in a listener of its own, that may come after ours.
-      client.once('close', () => setImmediate(this.#changes.tell));
-      client.close(GOING_AWAY, 'the server is shutting down');
+      this.#attempt('closing a client', () => {
+        // `clients` loses it in a listener of its own, that may come after ours.
+        client.once('close', () => setImmediate(this.#surroundings.changes.tell));
+        client.close(GOING_AWAY, 'the server is shutting down');
+      });
     }
-    this.#server.close();
+    this.#attempt('closing', () => this.#server.close());
   }
+
+  finish(): void {}
 
   cut(): void {
     for (const client of this.#server.clients) {
       this.#destroyed += 1;
-      client.terminate();
+      this.#attempt('cutting a client', () => client.terminate());
+    }
+  }
+
+  #attempt(what: string, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#surroundings.failed(`${what} of ${this.#name}`, error);
     }
   }
 

@@ -1,5 +1,12 @@
 import { once } from 'node:events';
-import { type ClientHttp2Session, connect, createSecureServer, createServer, type Http2Server } from 'node:http2';
+import {
+  type ClientHttp2Session,
+  connect,
+  createSecureServer,
+  createServer,
+  type Http2Server,
+  type ServerHttp2Session,
+} from 'node:http2';
 import { expect, test } from 'vitest';
 import type { ServerOptions } from '../../src/app/index.ts';
 import { CERTIFICATE } from '../kit/certificate.ts';
@@ -118,4 +125,69 @@ test('"reject" answers new sessions with 503 until the last stream has ended', a
   response.end('whole');
   expect(await answer).toEqual({ status: 200, body: 'whole' });
   expect(await report).toMatchObject({ exitCode: 0, servers: [{ rejected: 1, destroyed: 0 }] });
+});
+
+test.each([
+  ['idle', false],
+  ['busy', true],
+])('an HTTP/2 request that was on its way on an %s session when GOAWAY went out is answered', async (_name, isBusy) => {
+  const held = new News<{ end(text: string): unknown }>();
+  let ask = (_path: string): Promise<string> => Promise.resolve('');
+  let late: Promise<string> | null = null;
+  using watched = new Watched({
+    logger: ({ phase }) => {
+      if (phase === 'waiting') late = ask('/late');
+    },
+  });
+  const server = createServer((request, response) => {
+    if (request.url === '/hold') held.tell(response);
+    else response.end('whole');
+  });
+  const sessions = new News<ServerHttp2Session>();
+  server.on('session', sessions.tell);
+  await listening(watched.shutdown.server(server));
+  const client = connect(`http://127.0.0.1:${portOf(server)}`).on('error', () => {});
+  await once(client, 'remoteSettings');
+  ask = (path) =>
+    new Promise((resolve, reject) => {
+      const stream = client.request({ ':path': path });
+      let body = '';
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      stream.on('error', reject);
+      stream.on('close', () => resolve(body));
+    });
+  const slow = isBusy ? ask('/hold') : null;
+  if (isBusy) await held.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  held.all[0]?.end('held');
+  await slow;
+  await report;
+  client.destroy();
+  expect(await late).toBe('whole');
+});
+
+test('over HTTP/2 "reject" answers /livez as ever', async () => {
+  using watched = new Watched();
+  const held = new News<{ end(text: string): unknown }>();
+  const server = createServer((_request, response) => held.tell(response));
+  await listening(watched.shutdown.server(server, { whileDraining: 'reject' }));
+  const status = async (path: string): Promise<unknown> => {
+    const client = connect(`http://127.0.0.1:${portOf(server)}`).on('error', () => {});
+    const stream = client.request({ ':path': path });
+    const [headers] = await once(stream, 'response');
+    client.destroy();
+    return headers[':status'];
+  };
+  const busy = status('/hold');
+  await held.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  const found = await status('/livez');
+  held.all[0]?.end('held');
+  await busy;
+  await report;
+  expect(found).toBe(200);
 });

@@ -4,6 +4,7 @@ import { createServer as createNetServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { App } from '../kit/app.ts';
 import { get, Line, listening, portOf } from '../kit/client.ts';
+import { News } from '../kit/news.ts';
 import { Watched } from '../kit/shutdowns.ts';
 
 const UPGRADE = 'GET /chat HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: ';
@@ -159,4 +160,30 @@ test.concurrent.each([
   expect(app.lines.at(-1)).toBe(
     { 'handed in': '[["http",1,0],["ws",1,0]]', own: '[["ws",1,0]]', not: '[["http",1,0]]' }[kind],
   );
+});
+
+test('a WebSocket whose upgrade the app has not answered yet gets no frame before the answer', async () => {
+  using watched = new Watched();
+  const upgrades = new News<() => void>();
+  const server = createServer();
+  server.on('upgrade', (_request, socket) => {
+    socket.on('error', () => {}).on('end', () => socket.end());
+    // Who it is was being looked up.
+    upgrades.tell(() => {
+      socket.resume();
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    });
+  });
+  await listening(watched.shutdown.server(server));
+  using line = await Line.to(portOf(server));
+  line.socket.setEncoding('latin1');
+  line.say('GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+  const [accept] = await upgrades.until((all) => all.length > 0);
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  accept?.();
+  await line.heard('101 Switching');
+  line.socket.end();
+  await report;
+  expect(line.text.startsWith('HTTP/1.1 101')).toBe(true);
 });
