@@ -87,27 +87,37 @@ export type ShutdownOptions = {
 };
 
 /** Options of {@link Shutdown.server}. */
-export type ServerOptions = {
+export type ServerOptions<C = Socket | Duplex> = {
   /** `'close'` (default): new connections are refused. `'reject'`: they get 503 with Retry-After, until the last request is done. */
   readonly whileDraining?: 'close' | 'reject' | undefined;
   /** What the report calls it. Default: its protocol and address. */
   readonly name?: string | undefined;
   /**
    * Called when draining begins, for each connection whose protocol only the app knows: all of a `net` server, upgraded ones
-   * of an HTTP server. Default: WebSockets are sent close 1001; others are awaited, and cut at the deadline.
+   * of an HTTP server; for a `ws` server each of its clients. Default: WebSockets are sent close 1001, after which nothing
+   * can be sent to them; others are awaited, and cut at the deadline.
    */
-  readonly onDrain?: ((socket: Socket | Duplex) => void) | undefined;
+  readonly onDrain?: ((connection: C) => void) | undefined;
+};
+
+/** A client of the `ws` package, or one like it. */
+export type WebSocketLike = {
+  close(code?: number, reason?: string): void;
+  terminate(): void;
+  once(event: 'close', listener: () => void): unknown;
 };
 
 /** A server of the `ws` package, or one like it. */
 export type WebSocketServerLike = {
-  readonly clients: Set<{
-    close(code?: number, reason?: string): void;
-    terminate(): void;
-    once(event: 'close', listener: () => void): unknown;
-  }>;
+  readonly clients: Set<WebSocketLike>;
   close(done?: (error?: Error) => void): void;
 };
+
+/** Of any server: what it hands to `onDrain` fits, for both come from the same `server()`. */
+export type HandedOptions = ServerOptions<never>;
+
+/** What a server has: clients of a `ws` server, sockets of the others. */
+export type ConnectionOf<S> = S extends { readonly clients: Set<infer C> } ? C : Socket | Duplex;
 
 /** What a hook gets. */
 export type HookContext = {
@@ -260,7 +270,7 @@ export type Shutdown = AsyncDisposable & {
    * Drains this server: `http`, `https`, `http2`, `net`, or one of `ws`. Call it before `listen()`.
    * @returns the server itself.
    */
-  server<S extends Server | WebSocketServerLike>(server: S, options?: ServerOptions): S;
+  server<S extends Server | WebSocketServerLike>(server: S, options?: ServerOptions<ConnectionOf<S>>): S;
   /**
    * Runs work that the shutdown waits for. Its signal is aborted when the shutdown begins.
    * @throws what `work` throws; {@link ShuttingDownError} when the shutdown has begun (`work` is not called then).

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { Http2Server, Http2Session, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import type { Server } from 'node:net';
-import type { ServerOptions, ServerReport } from './api.ts';
+import type { HandedOptions, ServerReport } from './api.ts';
 import { type Counts, type Drained, nameOf, type Surroundings } from './drained.ts';
 import { Hold } from './hold.ts';
 import { refuseStream } from './refusal.ts';
@@ -22,7 +22,7 @@ export function isHttp2(server: Server): server is Http2Server {
 
 export class Http2Sessions implements Drained {
   readonly #server: Http2Server;
-  readonly #options: ServerOptions;
+  readonly #options: HandedOptions;
   readonly #surroundings: Surroundings;
   readonly #sessions = new Map<Http2Session, Session>();
   readonly #streams = new Set<ServerHttp2Stream>();
@@ -33,7 +33,7 @@ export class Http2Sessions implements Drained {
   #hold: Hold | null = null;
   readonly #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
 
-  constructor(server: Http2Server, options: ServerOptions, surroundings: Surroundings) {
+  constructor(server: Http2Server, options: HandedOptions, surroundings: Surroundings) {
     this.#server = server;
     this.#options = options;
     this.#surroundings = surroundings;

@@ -31,7 +31,7 @@ export function createPool(size: number, tasks: Tasks, signal: AbortSignal): Poo
       return line.length;
     },
     run: async (name, work) => {
-      tasks.refuse(`begin task "${name}"`);
+      tasks.refuseTask(name);
       await turn();
       try {
         return await tasks.run(name, work);

@@ -44,6 +44,8 @@ export class Sequence {
   readonly #startedAt = Date.now();
   readonly #phases: { phase: Phase; ms: number; outcome: 'done' | 'late' }[] = [];
   readonly #failures: Failure[] = [];
+  /** Phases that were entered while there was no link. */
+  readonly #untold: { readonly type: string; readonly phase?: string }[] = [];
   readonly deadline: Deadline;
   phase: Phase | 'running' | 'done' = 'running';
 
@@ -75,8 +77,20 @@ export class Sequence {
   }
 
   /** Where it is, to the supervisor. */
-  tellPhase(): void {
-    this.#parts.link.send({ type: 'phase', phase: this.phase, pending: this.#parts.pending() });
+  tellPhase(): boolean {
+    return this.#parts.link.send(this.#phaseMessage());
+  }
+
+  /** The link stands: what was entered before it is told first. */
+  connected(): void {
+    const untold = this.#untold.splice(0).filter(({ phase }) => phase !== this.phase);
+    for (const message of untold) this.#parts.link.send(message);
+    // Then the report was the last of them.
+    if (this.phase !== 'done') this.tellPhase();
+  }
+
+  #phaseMessage() {
+    return { type: 'phase', phase: this.phase, pending: this.#parts.pending() };
   }
 
   /** `work` ends before `until`, and says whether it was done. */
@@ -97,7 +111,8 @@ export class Sequence {
     this.phase = phase;
     const remainingMs = Math.round(this.deadline.leftMs);
     log.tell('info', `shutdown: ${phase}`, { phase, pending: pending(), remainingMs });
-    this.tellPhase();
+    const message = this.#phaseMessage();
+    if (!this.#parts.link.send(message)) this.#untold.push(message);
   }
 
   /** What fails stops nothing that comes after it. */
@@ -111,12 +126,14 @@ export class Sequence {
 
   /** Load balancers look away before the listener closes. */
   async #serveOn(until: Deadline): Promise<boolean> {
-    const { options, settings, servers } = this.#parts;
+    const { options, settings, servers, tasks } = this.#parts;
     const isInKubernetes = process.env['KUBERNETES_SERVICE_HOST'] !== undefined && !servers.isEmpty;
     const automatic = isInKubernetes ? KUBERNETES_DRAIN_MS : 0;
     const wantedMs = settings.drainMs === 'auto' ? automatic : settings.drainMs;
     if (wantedMs === 0 || options.immediate === true || this.#trigger.kind === 'end') return true;
+    const close = tasks.serveOn();
     await until.inTime(new Promise(() => {}), { ownMs: Math.min(wantedMs, until.leftMs / 2) });
+    close();
     return true;
   }
 
@@ -185,6 +202,7 @@ export class Sequence {
     if (exitCode === 0) log.tell('info', `shutdown: done in ${durationMs} ms`, { type: 'report', ...report });
     else log.insist('error', `shutdown: ${[...undone, ...errors].join('; ')}`, { type: 'report', ...report });
     const sentences = undone.slice(0, SENTENCES);
-    link.send({ type: 'report', reason, exitCode, durationMs, deadlineMs, undone: sentences, phases });
+    const message = { type: 'report', reason, exitCode, durationMs, deadlineMs, undone: sentences, phases };
+    if (!link.send(message)) this.#untold.push(message);
   }
 }

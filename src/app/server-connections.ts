@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import type { ServerOptions, ServerReport } from './api.ts';
+import type { HandedOptions, ServerReport } from './api.ts';
 import { type Counts, type Drained, nameOf, type Surroundings } from './drained.ts';
 import { Handshakes } from './handshakes.ts';
 import { isHttp2 } from './http2-sessions.ts';
@@ -33,7 +33,7 @@ type Listener = Parameters<EventEmitter['on']>[1];
 export class ServerConnections implements Drained {
   readonly #server: Server;
   readonly #kind: Kind;
-  readonly #options: ServerOptions;
+  readonly #options: HandedOptions;
   readonly #surroundings: Surroundings;
   readonly #connections = new Map<Socket, Connection>();
   readonly #handshakes = new Handshakes(() => this.#changed());
@@ -41,6 +41,8 @@ export class ServerConnections implements Drained {
   readonly #rejects: boolean;
   /** One for all responses: a closure for each would cost half of what the library takes of a request. */
   readonly #closed: (this: ServerResponse) => void;
+  /** One for all sockets: a closure for each would be half of what the library keeps of a connection. */
+  readonly #left: (this: Socket) => void;
   readonly #unwatch: (() => void)[] = [];
   #isClosing = false;
   /** Nothing is refused any more: it ends. */
@@ -48,12 +50,16 @@ export class ServerConnections implements Drained {
   #isCut = false;
   readonly #report = { name: '', idle: 0, finished: 0, destroyed: 0, rejected: 0 };
 
-  constructor(server: Server, options: ServerOptions, surroundings: Surroundings) {
+  constructor(server: Server, options: HandedOptions, surroundings: Surroundings) {
     this.#server = server;
     this.#kind = kindOf(server);
     const end = (response: ServerResponse): void => this.#end(response);
     this.#closed = function closed() {
       end(this);
+    };
+    const leave = (socket: Socket): void => this.#leave(socket);
+    this.#left = function left() {
+      leave(this);
     };
     this.#options = options;
     this.#surroundings = surroundings;
@@ -153,16 +159,20 @@ export class ServerConnections implements Drained {
       isAwaited: false,
     };
     this.#connections.set(socket, connection);
-    socket.once('close', () => {
-      this.#connections.delete(socket);
-      clearTimeout(connection.timer);
-      if (this.#isClosing && connection.isAwaited && !this.#isCut) this.#report.finished += 1;
-      this.#changed();
-    });
+    socket.on('close', this.#left);
     // Who comes while we refuse is answered, whenever he asks.
     if (this.#isClosing && (!this.#rejects || this.#isFinishing)) this.#windUp(socket, connection);
     return connection;
   };
+
+  #leave(socket: Socket): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    this.#connections.delete(socket);
+    clearTimeout(connection.timer);
+    if (this.#isClosing && connection.isAwaited && !this.#isCut) this.#report.finished += 1;
+    this.#changed();
+  }
 
   // A request begins and ends.
 
@@ -223,9 +233,9 @@ export class ServerConnections implements Drained {
     else afterWrite(socket, () => socket.writable && socket.write(GOING_AWAY_FRAME));
   }
 
-  #callOnDrain(onDrain: NonNullable<ServerOptions['onDrain']>, socket: Socket): void {
+  #callOnDrain(onDrain: NonNullable<HandedOptions['onDrain']>, socket: Socket): void {
     try {
-      onDrain(socket);
+      onDrain(socket as never);
     } catch (error) {
       this.#surroundings.failed(`onDrain of ${this.#report.name}`, error);
     }

@@ -1,6 +1,6 @@
 /** The servers of the app: what each has open, how it is closed, and what had to be cut. */
 import type { Server } from 'node:net';
-import type { ServerOptions, ServerReport, WebSocketServerLike } from './api.ts';
+import type { HandedOptions, ServerOptions, ServerReport, WebSocketServerLike } from './api.ts';
 import { Arrivals } from './arrivals.ts';
 import type { Deadline } from './deadline.ts';
 import type { Counts, Drained, Surroundings } from './drained.ts';
@@ -9,7 +9,7 @@ import { Http2Sessions, isHttp2 } from './http2-sessions.ts';
 import { ServerConnections } from './server-connections.ts';
 import { WebSockets } from './websockets.ts';
 
-type Handed = { readonly options: ServerOptions; readonly parts: readonly Drained[] };
+type Handed = { readonly options: HandedOptions; readonly parts: readonly Drained[] };
 
 export class Servers {
   readonly #surroundings: Surroundings;
@@ -26,7 +26,7 @@ export class Servers {
     this.#surroundings = { ...surroundings, hasWebSockets, failed };
   }
 
-  add(server: Server | WebSocketServerLike, options: ServerOptions): void {
+  add(server: Server | WebSocketServerLike, options: HandedOptions): void {
     const { whileDraining = 'close' } = options;
     if (whileDraining !== 'close' && whileDraining !== 'reject')
       throw new TypeError(`server: whileDraining "${String(whileDraining)}" is not known; write close or reject`);
@@ -124,7 +124,7 @@ export class Servers {
     return new Arrivals(servers.flatMap(([server]) => (isWebSocketServer(server) ? [] : [server])));
   }
 
-  #partsOf(server: Server | WebSocketServerLike, options: ServerOptions): readonly Drained[] {
+  #partsOf(server: Server | WebSocketServerLike, options: HandedOptions): readonly Drained[] {
     if (isWebSocketServer(server)) return [new WebSockets(server, options, this.#surroundings)];
     if (typeof server?.on !== 'function' || typeof server.close !== 'function')
       throw new TypeError('server: this is no server of node:http, https, http2, net or ws; hand in what listens');

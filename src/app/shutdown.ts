@@ -2,12 +2,12 @@
 import type { Server } from 'node:net';
 import type {
   CancellationToken,
+  HandedOptions,
   HookContext,
   HookOptions,
   Pending,
   PersistOptions,
   Pool,
-  ServerOptions,
   Shutdown,
   ShutdownOptions,
   ShutdownReport,
@@ -70,7 +70,7 @@ class AppShutdown implements Shutdown {
         asked: () => this.#tellPhase(),
         connected: () => {
           if (this.#isReady) this.#parts.link.send({ type: 'ready' });
-          if (this.signal.aborted) this.#tellPhase();
+          this.#sequence?.connected();
         },
       }),
     };
@@ -151,7 +151,7 @@ class AppShutdown implements Shutdown {
     };
   }
 
-  server<S extends Server | WebSocketServerLike>(server: S, options: ServerOptions = {}): S {
+  server<S extends Server | WebSocketServerLike>(server: S, options: HandedOptions = {}): S {
     this.#parts.servers.add(server, options);
     return server;
   }

@@ -21,8 +21,8 @@ export type LinkListener = {
 };
 
 export type SupervisorLink = {
-  /** Nothing, while it isn't connected. */
-  send(message: Readonly<Record<string, unknown>>): void;
+  /** Nothing, while it isn't connected; whether it is. */
+  send(message: Readonly<Record<string, unknown>>): boolean;
   /** The supervisor has to hear of what comes now: no waiting before it is tried again. */
   hurry(): void;
   /** Resolves when everything that was sent has been read, or soon after. */
@@ -30,7 +30,7 @@ export type SupervisorLink = {
   close(): void;
 };
 
-const NO_LINK: SupervisorLink = { send: () => {}, hurry: () => {}, lastWords: async () => {}, close: () => {} };
+const NO_LINK: SupervisorLink = { send: () => true, hurry: () => {}, lastWords: async () => {}, close: () => {} };
 
 /** The link of this process; without gsup one that does nothing. */
 export function joinLink(environment: NodeJS.ProcessEnv, listener: LinkListener): SupervisorLink {
@@ -68,6 +68,7 @@ class SharedLink {
       send: (message) => this.#send(message),
       hurry: () => this.#hurry(),
       lastWords: async () => {
+        if (!this.#isConnected) await this.#reach();
         this.#listeners.delete(listener);
         if (this.#listeners.size === 0) await this.#lastWords();
       },
@@ -112,6 +113,28 @@ class SharedLink {
     });
   }
 
+  /** Tried once more, at once: nothing of a shutdown that was over before the link stood has been told yet. */
+  async #reach(): Promise<void> {
+    if (this.isClosed) return;
+    if (this.#retrying !== undefined) {
+      clearTimeout(this.#retrying);
+      this.#retrying = undefined;
+      await this.#connect().catch(() => {});
+    }
+    const socket = this.#socket;
+    if (socket === null || !socket.connecting) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, LAST_WORDS_MS);
+      const end = (): void => {
+        clearTimeout(timer);
+        resolve();
+      };
+      socket.once('connect', end);
+      socket.once('close', end);
+      socket.ref();
+    });
+  }
+
   #retry(): void {
     this.#retrying = setTimeout(() => void this.#connect().catch(() => {}), this.#retryMs).unref();
     this.#retryMs = Math.min(this.#retryMs * 2, this.#isHurrying ? RETRY_MS.first : RETRY_MS.last);
@@ -139,8 +162,9 @@ class SharedLink {
     }
   }
 
-  #send(message: Readonly<Record<string, unknown>>): void {
+  #send(message: Readonly<Record<string, unknown>>): boolean {
     if (this.#isConnected) this.#socket?.write(`${JSON.stringify(message)}\n`);
+    return this.#isConnected;
   }
 
   /** The supervisor's end of the connection comes after it has read all of ours. */

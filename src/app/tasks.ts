@@ -4,6 +4,7 @@ import { isCancellation } from './causes.ts';
 import type { Changes } from './changes.ts';
 import { messageOf } from './error-text.ts';
 import { ShuttingDownError } from './shutting-down-error.ts';
+import { createToken } from './token.ts';
 
 type Kind = 'task' | 'worker' | 'tracked';
 type Work<T> = (signal: AbortSignal) => T | Promise<T>;
@@ -28,15 +29,17 @@ export class Tasks {
   readonly #options: TasksOptions;
   readonly #running = new Set<Entry>();
   readonly #failedWorkers: Entry[] = [];
-  /** What had not ended when the shutdown began. */
-  #left: readonly Entry[] = [];
+  /** What had not ended when the shutdown began, or began while traffic was still served. */
+  #left: Entry[] = [];
+  /** While traffic is still served its tasks are too: what they are cancelled by then. */
+  #late: CancellationToken | null = null;
 
   constructor(options: TasksOptions) {
     this.#options = options;
   }
 
   async run<T>(name: string, work: Work<T>): Promise<T> {
-    this.refuse(`begin task "${name}"`);
+    this.refuseTask(name);
     return this.#follow('task', name, work);
   }
 
@@ -57,6 +60,16 @@ export class Tasks {
   /** From now on it knows what it waits for. */
   begin(): void {
     this.#left = [...this.#running];
+  }
+
+  /** Traffic is still served: tasks may begin, until the result is called, which cancels them. */
+  serveOn(): () => void {
+    const late = createToken();
+    this.#late = late;
+    return () => {
+      this.#late = null;
+      late.cancel(this.#options.root.signal.reason);
+    };
   }
 
   count(kind: Kind): number {
@@ -85,9 +98,17 @@ export class Tasks {
 
   /** Errors of what failed, with its place. */
   get failures(): readonly { readonly where: string; readonly error: unknown }[] {
-    return [...new Set([...this.#failedWorkers, ...this.#left])]
-      .filter(({ error }) => error !== undefined)
-      .map(({ kind, name, error }) => ({ where: `${kind} "${name}"`, error }));
+    return (
+      [...new Set([...this.#failedWorkers, ...this.#left])]
+        // A worker that ends when it is told to has done what it should.
+        .filter(({ error, kind, outcome }) => error !== undefined && (kind !== 'worker' || outcome !== 'cancelled'))
+        .map(({ kind, name, error }) => ({ where: `${kind} "${name}"`, error }))
+    );
+  }
+
+  /** @throws ShuttingDownError once it has begun, and no traffic is served any more. */
+  refuseTask(name: string): void {
+    if (this.#late === null) this.refuse(`begin task "${name}"`);
   }
 
   /** @throws ShuttingDownError once it has begun. */
@@ -98,7 +119,7 @@ export class Tasks {
 
   async #follow<T>(kind: Kind, name: string, work: Work<T>): Promise<T> {
     const entry = this.#begin(kind, name);
-    const token = this.#options.root.child();
+    const token = (this.#late ?? this.#options.root).child();
     try {
       const value = await work(token.signal);
       this.#end(entry, 'done');
@@ -114,6 +135,7 @@ export class Tasks {
   #begin(kind: Kind, name: string): Entry {
     const entry: Entry = { kind, name, beganAt: performance.now(), endedAt: null, outcome: 'late', error: undefined };
     this.#running.add(entry);
+    if (this.#late !== null) this.#left.push(entry);
     return entry;
   }
 

@@ -1,5 +1,5 @@
 /** The clients of a `ws` server: told to go away with 1001, and awaited. */
-import type { ServerOptions, ServerReport, WebSocketServerLike } from './api.ts';
+import type { HandedOptions, ServerReport, WebSocketServerLike } from './api.ts';
 import type { Counts, Drained, Surroundings } from './drained.ts';
 
 const GOING_AWAY = 1001;
@@ -9,13 +9,15 @@ export const GOING_AWAY_FRAME: Uint8Array = Uint8Array.of(0x88, 0x02, GOING_AWAY
 export class WebSockets implements Drained {
   readonly #server: WebSocketServerLike;
   readonly #name: string;
+  readonly #onDrain: HandedOptions['onDrain'];
   readonly #surroundings: Surroundings;
   #told = 0;
   #destroyed = 0;
 
-  constructor(server: WebSocketServerLike, { name = 'ws' }: ServerOptions, surroundings: Surroundings) {
+  constructor(server: WebSocketServerLike, { name = 'ws', onDrain }: HandedOptions, surroundings: Surroundings) {
     this.#server = server;
     this.#name = name;
+    this.#onDrain = onDrain;
     this.#surroundings = surroundings;
   }
 
@@ -37,7 +39,8 @@ export class WebSockets implements Drained {
       this.#attempt('closing a client', () => {
         // `clients` loses it in a listener of its own, that may come after ours.
         client.once('close', () => setImmediate(this.#surroundings.changes.tell));
-        client.close(GOING_AWAY, 'the server is shutting down');
+        if (this.#onDrain === undefined) client.close(GOING_AWAY, 'the server is shutting down');
+        else this.#onDrain(client as never);
       });
     }
     this.#attempt('closing', () => this.#server.close());

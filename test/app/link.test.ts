@@ -261,3 +261,52 @@ test('a worker thread has none', async () => {
   await supervisor.message('thread');
   expect(supervisor.heard.all).toEqual([{ type: 'thread' }]);
 });
+
+test('phases that were entered before the link stood are told when it does', async () => {
+  const supervisor = new Supervisor();
+  await using app = new App(
+    `${BASE} const shutdown = createShutdown({ logger: ({ phase }) => phase && console.log(phase) });
+    const release = shutdown.track('upload'); process.on('SIGUSR2', release); console.log('up');`,
+    { env: supervisor.environment },
+  );
+  await app.said('up');
+  app.kill('SIGTERM');
+  await app.said('waiting');
+  await supervisor.listen();
+  await using _ = supervisor;
+  await supervisor.message('phase', { phase: 'waiting' });
+  app.kill('SIGUSR2');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  const phases = supervisor.heard.all.map(({ type, phase }) => phase ?? type);
+  expect(phases.slice(0, 4)).toEqual(['hello', 'draining', 'closing-servers', 'waiting']);
+  expect(phases.at(-1)).toBe('report');
+});
+
+test('a shutdown that was over before the link stood is told in whole, with its report', async () => {
+  const supervisor = new Supervisor();
+  await using app = new App(
+    `${BASE} const shutdown = createShutdown({ logger: ({ phase }) => phase && console.log(phase) });
+    process.on('SIGUSR2', () => {});
+    shutdown.hook('last', () => new Promise((resolve) => process.on('SIGUSR2', resolve)), { phase: 'flush' }); console.log('up');`,
+    { env: supervisor.environment },
+  );
+  await app.said('up');
+  app.kill('SIGTERM');
+  await app.said('flushing');
+  await supervisor.listen();
+  await using _ = supervisor;
+  app.kill('SIGUSR2');
+  expect(await app.ended).toEqual({ code: 0, signal: null });
+  const told = await supervisor.heard.until((all) => all.some(({ type }) => type === 'report'));
+  const phases = told.map(({ type, phase }) => phase ?? type);
+  expect([...new Set(phases)]).toEqual([
+    'hello',
+    'draining',
+    'closing-servers',
+    'waiting',
+    'persisting',
+    'closing',
+    'flushing',
+    'report',
+  ]);
+});

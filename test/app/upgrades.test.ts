@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { createServer as createNetServer } from 'node:net';
+import { type AddressInfo, createServer as createNetServer } from 'node:net';
 import { expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
 import { App } from '../kit/app.ts';
 import { get, Line, listening, portOf } from '../kit/client.ts';
 import { News } from '../kit/news.ts';
@@ -186,4 +187,28 @@ test('a WebSocket whose upgrade the app has not answered yet gets no frame befor
   line.socket.end();
   await report;
   expect(line.text.startsWith('HTTP/1.1 101')).toBe(true);
+});
+
+test('the clients of a ws server are taken leave of by the app, which may still answer them', async () => {
+  using watched = new Watched();
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  const met = new Promise<WebSocket>((resolve) => server.once('connection', resolve));
+  let answer = () => {};
+  watched.shutdown.server(server, {
+    onDrain: (client) => {
+      answer = () => client.send('42', () => client.close(1001));
+    },
+  });
+  await once(server, 'listening');
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await met;
+  const heard: string[] = [];
+  client.on('message', (text) => heard.push(String(text)));
+  const closed = once(client, 'close');
+  const report = watched.shutdown.begin();
+  await watched.entered('waiting');
+  answer();
+  expect((await closed)[0]).toBe(1001);
+  expect(heard).toEqual(['42']);
+  expect(await report).toMatchObject({ exitCode: 0, servers: [{ name: 'ws', finished: 1, destroyed: 0 }] });
 });

@@ -221,3 +221,37 @@ test('a listener of the signal that throws, or begins it again, changes nothing'
   expect(watched.shutdown.begin('third')).toBe(report);
   expect((await report).reason).toBe('first');
 });
+
+test('while traffic is still served, its tasks begin and end; then they are refused, and those under way cancelled', async () => {
+  using watched = new Watched({ drainDelay: '300ms' });
+  const report = watched.shutdown.begin();
+  await watched.entered('draining');
+  expect(watched.shutdown.signal.aborted).toBe(true);
+  expect(await watched.shutdown.run('order', (signal) => signal.aborted)).toBe(false);
+  expect(await watched.shutdown.pool(1).run('pooled', () => 'done')).toBe('done');
+  expect(() => watched.shutdown.worker('poller', () => {})).toThrow(ShuttingDownError);
+  const long = watched.shutdown.run('long', async (signal) => {
+    await aborted(signal);
+    return signal.reason instanceof ShuttingDownError;
+  });
+  expect(await long).toBe(true);
+  await expect(watched.shutdown.run('late', () => {})).rejects.toThrow(ShuttingDownError);
+  expect((await report).tasks.map(({ name, outcome }) => [name, outcome])).toEqual([
+    ['order', 'done'],
+    ['pooled', 'done'],
+    ['long', 'done'],
+  ]);
+});
+
+test('a worker that ends when it is told to has made no mistake', async () => {
+  using watched = new Watched();
+  watched.shutdown.worker('idle', async (signal) => {
+    await aborted(signal);
+    throw signal.reason;
+  });
+  expect(await watched.shutdown.begin()).toMatchObject({
+    exitCode: 0,
+    workers: [{ name: 'idle', outcome: 'cancelled' }],
+    explanations: [],
+  });
+});
