@@ -163,8 +163,10 @@ class SharedLink {
   }
 
   #send(message: Readonly<Record<string, unknown>>): boolean {
-    if (this.#isConnected) this.#socket?.write(`${JSON.stringify(message)}\n`);
-    return this.#isConnected;
+    // A write after the last words is an error, and an error closes: before the supervisor has read them, perhaps.
+    if (!this.#isConnected || this.#socket?.writableEnded !== false) return false;
+    this.#socket.write(`${JSON.stringify(message)}\n`);
+    return true;
   }
 
   /** The supervisor's end of the connection comes after it has read all of ours. */
