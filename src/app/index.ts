@@ -1,6 +1,7 @@
 /** `gsup/app`: graceful shutdown inside an app, with and without gsup around it. */
 export type {
   CancellationToken,
+  ConnectionOf,
   Duration,
   Explanation,
   Flushable,
@@ -21,6 +22,7 @@ export type {
   ShutdownReport,
   Step,
   Trigger,
+  WebSocketLike,
   WebSocketServerLike,
 } from './api.ts';
 export { createShutdown } from './shutdown.ts';
