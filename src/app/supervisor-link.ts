@@ -1,7 +1,8 @@
 /** The link to gsup: one connection of the process, that never keeps it alive and whose failures are nobody's trouble. */
 import type { Socket } from 'node:net';
 
-const RETRY_MS = { first: 100, last: 5000 };
+/** The first ones soon: gsup may open its link a moment after it has started the app, and a child must not be there before. */
+const RETRY_MS = { first: 10, last: 5000 };
 /** A connection that stood so long was no mistake: the next one is tried at once. */
 const SOUND_AFTER_MS = 5000;
 /** How long the end waits until the supervisor has read everything. */

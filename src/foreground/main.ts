@@ -92,12 +92,13 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const reread = read && (async () => claim(await read()));
   const reloads = reread && reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets });
   const release = captureSignals(handlersOf(supervisor, reloads), isInTerminal);
+  const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
+  // Before anything is started: of all who have its token, the app is to be the first who speaks.
+  await link?.open({ leaderOf: (token) => supervisor.leaderOf(token), hear }).catch(() => link.close());
   supervisor.start(
     spec.services.map(({ name }) => name),
     'gsup run',
   );
-  const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
-  void link?.open({ leaderOf: (token) => supervisor.leaderOf(token), hear }).catch(() => link.close());
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
   const notice = (reason: string, level: 'info' | 'warn') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
