@@ -59,7 +59,7 @@ print('up', flush=True)
 server.serve_forever()`,
   ] as const;
 
-function ask(check: ActiveCheck, pid: number | undefined, timeoutMs = 5_000): Promise<string | null> {
+function ask(check: ActiveCheck, pid: number | undefined, timeoutMs = 20_000): Promise<string | null> {
   const isOurs = ({ localAddress = '', localPort = 0, remoteAddress = '', remotePort = 0 }: Socket) =>
     heldBy({ localAddress, localPort, remoteAddress, remotePort }, pid === undefined ? [] : [pid]);
   return checkOnce(check, { cwd: '/', environment: {}, isOurs }, timeoutMs, new AbortController().signal);
