@@ -62,6 +62,12 @@ warning: stopping may need 25s, the outer limit is 20s: gsup itself will be kill
   );
 });
 
+test('an outer limit of just the length of the stop is too short', async () => {
+  await validate(put('s.yaml', TWO), '--outer', '30s');
+  expect(printed.stdout).toContain('≥ outer 30s ✗');
+  expect(printed.stderr).toContain('gsup itself will be killed');
+});
+
 test('problems go to stderr with exit status 78, or to stdout as JSON', async () => {
   const file = put('s.yaml', 'services:\n  api: { comand: x, script: a }\n');
   await validate(file);
