@@ -101,7 +101,8 @@ function nativeFinding(): Finding {
     createRequire(realpathSync(process.argv[1] ?? '/')).resolve('koffi');
     return { check, status: 'ok', message: 'koffi is there: ends of adopted services come as events' };
   } catch {
-    const message = 'koffi is missing: after a crash of the daemon, ends of services are seen only by looking';
+    const message =
+      'koffi is missing: no ready: notify, no orphans reaped as PID 1, and after a crash of the daemon ends of services are seen only by looking';
     return { check, status: 'warn', message, fix: 'npm install -g koffi, or install gsup without --omit=optional' };
   }
 }
