@@ -2,7 +2,8 @@
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { type Home, socketPath } from './home.ts';
-import { type CallOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
+import type { CallOf } from './inputs.ts';
+import { PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
 import type { Refusal } from './types.ts';
 
 export type Client = {

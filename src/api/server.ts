@@ -1,10 +1,9 @@
-/** The control socket's server: routes of the table answered by handlers, of which none can be missing. */
-import { createServer, type Server } from 'node:http';
-import { getRequestListener } from '@hono/node-server';
-import { type Context, Hono } from 'hono';
+/** The control socket's server, on node:http: routes of the table answered by handlers, of which none can be missing. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as v from 'valibot';
 import { EXIT, isGsupError } from '../core/error.ts';
-import { type InputOf, PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
+import { INPUTS, type InputOf } from './inputs.ts';
+import { PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
 import type { Refusal } from './types.ts';
 
 /** One for each route; a stream's `signal` is aborted when its reader is gone. */
@@ -16,88 +15,144 @@ export type Handlers = {
 };
 
 type AnyHandler = (input: unknown, signal: AbortSignal) => unknown;
+type Match = { readonly name: RouteName; readonly parameters: Readonly<Record<string, string>> };
+
+/** A call that can't be answered: an HTTP status, and what the client tells. */
+class Refused extends Error {
+  readonly status: number;
+  readonly exitStatus: number;
+  readonly hint: string | undefined;
+
+  constructor(status: number, message: string, exitStatus: number, hint?: string) {
+    super(message);
+    this.status = status;
+    this.exitStatus = exitStatus;
+    this.hint = hint;
+  }
+}
 
 /** A server that is not listening yet. */
 export function createApiServer(handlers: Handlers, version: string): Server {
-  const app = new Hono();
-  app.use(async (context, next) => {
-    await next();
-    context.header('gsup-version', version);
-    context.header('gsup-protocol', String(PROTOCOL));
+  return createServer((request, response) => {
+    response.setHeader('gsup-version', version);
+    response.setHeader('gsup-protocol', String(PROTOCOL));
+    answer(handlers, request, response).catch((error: unknown) => refuse(response, error));
   });
-  for (const name of Object.keys(ROUTES) as RouteName[]) {
-    const { method, path } = ROUTES[name];
-    app.on(method, path, (context) => answer(context, name, handlers[name] as AnyHandler));
-  }
-  app.notFound((context) => refuse(context, 404, `there is no ${context.req.method} ${context.req.path}`, EXIT.usage));
-  app.onError((error, context) => {
-    if (!isGsupError(error)) {
-      // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
-      console.error(error);
-      return refuse(context, 500, `internal error: ${String(error)}`, EXIT.failed);
-    }
-    return refuse(context, 422, error.message, error.exitStatus, error.hint);
-  });
-  return createServer(getRequestListener(app.fetch));
 }
 
-async function answer(context: Context, name: RouteName, handler: AnyHandler): Promise<Response> {
-  const asked = context.req.header('gsup-protocol');
-  const isForAll = name === 'ping' || name === 'retire';
-  if (asked !== undefined && asked !== String(PROTOCOL) && !isForAll) {
-    const message = `the daemon speaks protocol ${PROTOCOL}, this command ${asked}`;
-    return refuse(context, 426, message, EXIT.failed, 'replace the daemon and leave the services running: gsup update');
-  }
-  const { input: schema, isStream, method } = ROUTES[name];
-  const given = method === 'GET' ? context.req.query() : await bodyOf(context);
-  if (given === null) return refuse(context, 400, 'the body is no JSON', EXIT.usage);
-  const parsed = v.safeParse(schema, { ...given, ...context.req.param() });
+async function answer(handlers: Handlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://gsup');
+  const { name, parameters } = matchOf(request.method ?? 'GET', url.pathname);
+  checkProtocol(name, request.headers['gsup-protocol']);
+  const { isStream, method } = ROUTES[name];
+  const given = method === 'GET' ? Object.fromEntries(url.searchParams) : await bodyOf(request);
+  const parsed = v.safeParse(INPUTS[name], { ...given, ...parameters });
   if (!parsed.success) {
     const [issue] = parsed.issues;
     const where = issue.path?.map(({ key }: { key: unknown }) => String(key)).join('.') ?? '';
-    return refuse(context, 400, `${where === '' ? 'input' : where}: ${issue.message}`, EXIT.usage);
+    throw new Refused(400, `${where === '' ? 'input' : where}: ${issue.message}`, EXIT.usage);
   }
   const ended = new AbortController();
-  const reply = await handler(parsed.output, ended.signal);
-  if (!isStream) return context.json(reply as object);
-  context.header('content-type', 'application/x-ndjson');
-  return context.body(ndjson(reply as AsyncIterable<unknown>, ended));
+  const reply = await (handlers[name] as AnyHandler)(parsed.output, ended.signal);
+  if (isStream) await sendLines(response, reply as AsyncIterable<unknown>, ended);
+  else sendJson(response, 200, reply);
 }
 
-async function bodyOf(context: Context): Promise<Record<string, unknown> | null> {
-  const text = await context.req.text();
+/** The route of a path, with what stands in it for `:name`. */
+function matchOf(method: string, path: string): Match {
+  for (const name of Object.keys(ROUTES) as RouteName[]) {
+    const route = ROUTES[name];
+    if (route.method !== method) continue;
+    const parameters = parametersOf(route.path, path);
+    if (parameters !== null) return { name, parameters };
+  }
+  throw new Refused(404, `there is no ${method} ${path}`, EXIT.usage);
+}
+
+function parametersOf(pattern: string, path: string): Readonly<Record<string, string>> | null {
+  const [wanted, words] = [pattern.split('/'), path.split('/')];
+  if (wanted.length !== words.length) return null;
+  const parameters: Record<string, string> = {};
+  for (const [at, part] of wanted.entries()) {
+    const word = words[at] ?? '';
+    if (part.startsWith(':')) parameters[part.slice(1)] = decoded(word);
+    else if (part !== word) return null;
+  }
+  return parameters;
+}
+
+function decoded(word: string): string {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
+}
+
+function checkProtocol(name: RouteName, asked: string | string[] | undefined): void {
+  const isForAll = name === 'ping' || name === 'retire';
+  if (isForAll || asked === undefined || asked === String(PROTOCOL)) return;
+  const message = `the daemon speaks protocol ${PROTOCOL}, this command ${String(asked)}`;
+  throw new Refused(426, message, EXIT.failed, 'replace the daemon and leave the services running: gsup update');
+}
+
+async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
+  request.setEncoding('utf8');
+  let text = '';
+  for await (const part of request) text += part;
   if (text === '') return {};
   try {
     return JSON.parse(text);
   } catch {
-    return null;
+    throw new Refused(400, 'the body is no JSON', EXIT.usage);
   }
 }
 
-/** Pulled by the reader: what is slow to be read is not made. */
-function ndjson(lines: AsyncIterable<unknown>, ended: AbortController): ReadableStream<Uint8Array> {
-  const iterator = lines[Symbol.asyncIterator]();
-  const encoder = new TextEncoder();
-  return new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await iterator.next();
-      if (done) controller.close();
-      else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
-    },
-    cancel() {
-      ended.abort();
-      void iterator.return?.();
-    },
+/** One line each, asked for when the reader has taken those before: what is slow to be read is not made. */
+async function sendLines(response: ServerResponse, lines: AsyncIterable<unknown>, ended: AbortController) {
+  let resume = () => {};
+  response.on('drain', () => resume());
+  response.once('close', () => {
+    ended.abort();
+    resume();
   });
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.flushHeaders();
+  try {
+    for await (const line of lines) {
+      if (ended.signal.aborted) return;
+      if (response.write(`${JSON.stringify(line)}\n`)) continue;
+      await new Promise<void>((resolve) => {
+        resume = resolve;
+      });
+    }
+    response.end();
+  } catch (error) {
+    // Its beginning is sent already: that it broke off is all that can be told.
+    console.error(error);
+    response.destroy();
+  }
 }
 
-function refuse(
-  context: Context,
-  status: 400 | 404 | 422 | 426 | 500,
-  error: string,
-  exitStatus: number,
-  hint?: string,
-): Response {
-  const refusal: Refusal = { error, exitStatus, ...(hint === undefined ? {} : { hint }) };
-  return context.json(refusal, status);
+function refuse(response: ServerResponse, error: unknown): void {
+  const { status, refusal } = refusalOf(error);
+  if (response.headersSent) response.destroy();
+  else sendJson(response, status, refusal);
+}
+
+function refusalOf(error: unknown): { readonly status: number; readonly refusal: Refusal } {
+  if (error instanceof Refused || isGsupError(error)) {
+    const { message, exitStatus, hint } = error;
+    const status = error instanceof Refused ? error.status : 422;
+    return { status, refusal: { error: message, exitStatus, ...(hint === undefined ? {} : { hint }) } };
+  }
+  // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
+  console.error(error);
+  return { status: 500, refusal: { error: `internal error: ${String(error)}`, exitStatus: EXIT.failed } };
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = JSON.stringify(value);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  response.end(body);
 }

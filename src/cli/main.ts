@@ -1,11 +1,12 @@
 /** The command line: finds the command, prints what went wrong, and answers with the exit status. */
-import { Command, type CommanderError } from 'commander';
-import { EXIT, isGsupError } from '../core/error.ts';
-import { runCommand } from './commands/run.ts';
+import { Command, CommanderError } from 'commander';
+import { EXIT } from '../core/error.ts';
+import { report } from './report.ts';
 import { VERSION } from './version.ts';
 
 /** Each command's own file is loaded when it is wanted: V8 pays time and memory for every byte it parses. */
 const COMMANDS = {
+  run: async () => (await import('./commands/run.ts')).runCommand(),
   start: async () => (await import('./commands/start.ts')).startCommand(),
   stop: async () => (await import('./commands/control.ts')).stopCommand(),
   restart: async () => (await import('./commands/control.ts')).restartCommand(),
@@ -51,6 +52,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     return report(error);
   }
 }
@@ -67,12 +69,10 @@ async function programFor(argv: readonly string[]): Promise<Command> {
     );
   const wanted = argv.find((word) => !word.startsWith('-')) ?? '';
   const known = Object.keys(COMMANDS).find((name): name is CommandName => name === (ALIASES[wanted] ?? wanted));
-  const others = known === undefined ? Object.values(COMMANDS) : [COMMANDS[known]];
-  const commands = known === undefined ? [runCommand()] : [];
   if (wanted !== 'run') endWhenNobodyReads();
   // Only one that is not known, or help, needs all of them.
-  if (wanted !== 'run') for (const load of others) commands.push(await load());
-  for (const command of commands) program.addCommand(strict(command));
+  const loads = known === undefined ? Object.values(COMMANDS) : [COMMANDS[known]];
+  for (const load of loads) program.addCommand(strict(await load()));
   return strict(program);
 }
 
@@ -88,17 +88,4 @@ function strict(command: Command): Command {
   return command.exitOverride().configureOutput({
     outputError: (text, write) => write(text.replace(/^error: /, 'gsup: ')),
   });
-}
-
-function report(error: unknown): number {
-  if (isCommanderError(error)) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-  if (!isGsupError(error)) throw error;
-  process.stderr.write(`${error.exitStatus === EXIT.config ? '' : 'gsup: '}${error.message}\n`);
-  if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
-  return error.exitStatus;
-}
-
-/** Lazily loaded commands bring a class of their own, whose name the bundler has shortened. */
-function isCommanderError(error: unknown): error is CommanderError {
-  return error instanceof Error && 'code' in error && String(error.code).startsWith('commander.');
 }

@@ -1,6 +1,6 @@
 /** Streams of the control socket: log lines of instances, merged by time, and records of the journal. */
 import { statSync } from 'node:fs';
-import type { InputOf } from '../api/routes.ts';
+import type { InputOf } from '../api/inputs.ts';
 import type { LogEntry, Told } from '../api/types.ts';
 import { usageError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';

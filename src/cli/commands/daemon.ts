@@ -1,6 +1,5 @@
 /** `gsup daemon`, `ping`, `kill`, `update`: the daemon itself. */
-import { readFileSync, writeSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
 import { type Home, homeOf } from '../../api/home.ts';
@@ -8,23 +7,15 @@ import type { PingReply } from '../../api/types.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT, GsupError } from '../../core/error.ts';
 import { whenGone } from '../../daemon/lock.ts';
-import { runDaemon } from '../../daemon/main.ts';
-import { isJournald, openJournal } from '../../supervisor/journal.ts';
-import { journaldLine, recordLine } from '../../view/record.ts';
-import { specFromFile } from '../config-file.ts';
 import { type Connection, connect, connectIfRunning, pingOnce, startDaemon } from '../connect.ts';
-import { ownEnvironment } from '../environment.ts';
+import type { DaemonFlags } from '../daemon-process.ts';
 import { follow } from '../operation.ts';
-import { allowsColour } from '../terminal.ts';
-import { VERSION } from '../version.ts';
 
 type Flags = { json?: boolean };
 
 /** Systemd waits before it starts a service again (RestartSec=). */
 const MANAGED_WAIT_MS = 30_000;
 const LOOK_MS = 50;
-/** Where a daemon in the background tells the command that started it that it answers. */
-const READY_FD = 3;
 
 export function daemonCommand(): Command {
   return new Command('daemon')
@@ -36,7 +27,10 @@ export function daemonCommand(): Command {
     .addOption(new Option('--log-format <format>', 'records on stderr').choices(['pretty', 'json']))
     .addOption(new Option('--background').hideHelp())
     .addHelpText('after', '\nExample:\n  gsup daemon -c /etc/gsup/supervisor.yaml')
-    .action(daemon);
+    .action(async (flags: DaemonFlags) => {
+      const { daemonProcess } = await import('../daemon-process.ts');
+      process.exitCode = await daemonProcess(flags);
+    });
 }
 
 export function pingCommand(): Command {
@@ -68,39 +62,6 @@ export function updateCommand(): Command {
     .option('--json', 'print the result as JSON')
     .addHelpText('after', '\nExample:\n  npm install -g gsup && gsup update')
     .action(update);
-}
-
-async function daemon(flags: { config?: string; logFormat?: string; background?: boolean }): Promise<void> {
-  const isBackground = flags.background === true;
-  const isPretty = flags.logFormat === undefined ? process.stderr.isTTY === true : flags.logFormat === 'pretty';
-  const colour = allowsColour(process.stderr);
-  const level = process.env['GSUP_LOG'] ?? 'info';
-  const isForJournald = flags.logFormat === undefined && isJournald(process.env);
-  const journal = openJournal(
-    isForJournald
-      ? { level, format: journaldLine }
-      : isPretty
-        ? { level, format: (record, at) => recordLine(record, at, { colour }) }
-        : { level },
-  );
-  const home = homeOf(process.env);
-  process.env['GSUP_HOME'] = home.folder;
-  const status = await runDaemon({
-    home,
-    version: VERSION,
-    isBackground,
-    onRecord: (record, at) => {
-      if (!isBackground) journal.write(record, at);
-    },
-    readFile: (file) => specFromFile(file, []),
-    file: flags.config === undefined ? null : resolve(flags.config),
-    environment: ownEnvironment(),
-    onReady: () => {
-      if (isBackground) writeSync(READY_FD, 'ready\n');
-    },
-  });
-  await journal.close();
-  process.exitCode = status;
 }
 
 async function ping({ json }: Flags): Promise<void> {

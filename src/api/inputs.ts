@@ -1,0 +1,66 @@
+/** What each call of the control socket takes: checked by the server; callers need only the types. */
+import * as v from 'valibot';
+import type { RouteName } from './routes.ts';
+import { specSchema } from './spec-schema.ts';
+
+const names = v.pipe(v.array(v.string()), v.minLength(1));
+const environment = v.record(v.string(), v.string());
+const nothing = v.object({});
+/** Of a query: every value comes as text. */
+const list = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((text) => text.split(',').filter(Boolean)),
+  ),
+  '',
+);
+const number = v.optional(v.pipe(v.string(), v.transform(Number), v.finite()));
+const flag = v.optional(
+  v.pipe(
+    v.string(),
+    v.transform((text) => text === 'true' || text === '1'),
+  ),
+  'false',
+);
+
+export const INPUTS = {
+  ping: nothing,
+  list: v.object({ usage: flag }),
+  show: v.object({ name: v.string() }),
+  environment: v.object({ name: v.string(), compareWith: v.optional(environment) }),
+  start: v.object({ names, environment: v.optional(environment) }),
+  stop: v.object({ names }),
+  restart: v.object({ names, environment: v.optional(environment) }),
+  reload: v.object({ names, environment: v.optional(environment) }),
+  delete: v.object({ names }),
+  scale: v.object({ name: v.string(), instances: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)) }),
+  signal: v.object({ names, signal: v.string() }),
+  apply: v.object({
+    services: v.array(specSchema),
+    environment,
+    /** Services that are not named are removed. */
+    isWhole: v.boolean(),
+    isDryRun: v.boolean(),
+    /** Read again at SIGHUP; absent: there is none. */
+    file: v.optional(v.string()),
+    shutdownTimeoutMs: v.optional(v.nullable(v.number())),
+  }),
+  logs: v.object({
+    names: list,
+    lines: number,
+    since: number,
+    until: number,
+    grep: v.optional(v.string()),
+    stderr: flag,
+    follow: flag,
+  }),
+  events: v.object({ names: list, lines: number, since: number, follow: flag }),
+  reopenLogs: nothing,
+  kill: nothing,
+  retire: nothing,
+} satisfies Readonly<Record<RouteName, v.GenericSchema>>;
+
+type Inputs = typeof INPUTS;
+export type InputOf<K extends RouteName> = v.InferOutput<Inputs[K]>;
+/** What a caller writes. */
+export type CallOf<K extends RouteName> = v.InferInput<Inputs[K]>;

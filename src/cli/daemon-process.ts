@@ -1,0 +1,53 @@
+/** The process of a daemon: its records, what it reads, and whom it tells that it answers. Loads nothing of the command line. */
+import { writeSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { homeOf } from '../api/home.ts';
+import { runDaemon } from '../daemon/main.ts';
+import { isJournald, openJournal } from '../supervisor/journal.ts';
+import { journaldLine, recordLine } from '../view/record.ts';
+import { ownEnvironment } from './environment.ts';
+import { allowsColour } from './terminal.ts';
+import { VERSION } from './version.ts';
+
+/** Where a daemon in the background tells the command that started it that it answers. */
+const READY_FD = 3;
+
+export type DaemonFlags = {
+  readonly config?: string;
+  /** `pretty` or `json`. */
+  readonly logFormat?: string;
+  readonly background?: boolean;
+};
+
+/** Runs a daemon to its end; resolves with the exit status. */
+export async function daemonProcess(flags: DaemonFlags): Promise<number> {
+  const isBackground = flags.background === true;
+  const journal = isBackground ? null : openJournal(journalOptions(flags));
+  const home = homeOf(process.env);
+  process.env['GSUP_HOME'] = home.folder;
+  const status = await runDaemon({
+    home,
+    version: VERSION,
+    isBackground,
+    onRecord: (record, at) => journal?.write(record, at),
+    readFile: async (file) => {
+      const { specFromFile } = await import('./config-file.ts');
+      return specFromFile(file, []);
+    },
+    file: flags.config === undefined ? null : resolve(flags.config),
+    environment: ownEnvironment(),
+    onReady: () => {
+      if (isBackground) writeSync(READY_FD, 'ready\n');
+    },
+  });
+  await journal?.close();
+  return status;
+}
+
+function journalOptions({ logFormat }: DaemonFlags): Parameters<typeof openJournal>[0] {
+  const level = process.env['GSUP_LOG'] ?? 'info';
+  if (logFormat === undefined && isJournald(process.env)) return { level, format: journaldLine };
+  const isPretty = logFormat === undefined ? process.stderr.isTTY === true : logFormat === 'pretty';
+  const colour = allowsColour(process.stderr);
+  return isPretty ? { level, format: (record, at) => recordLine(record, at, { colour }) } : { level };
+}
