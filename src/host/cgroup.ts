@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { readProcFile } from './proc-file.ts';
 import { readDescendants } from './processes.ts';
 
 /** Where ours are made: below the group that we are in; `null` when none can be made. Found once. */
@@ -91,7 +92,7 @@ function removeLeftovers(folder: string): void {
 
 function readPids(file: string): readonly number[] {
   try {
-    return readFileSync(file, 'latin1').split('\n').filter(Boolean).map(Number);
+    return readProcFile(file).split('\n').filter(Boolean).map(Number);
   } catch {
     return [];
   }

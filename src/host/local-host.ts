@@ -1,5 +1,4 @@
 /** This machine as a host: each run in a session and group of its own, its streams, its signals, its survivors. */
-import { readFileSync } from 'node:fs';
 import type { HandedIn } from '../core/activation.ts';
 import { isGsupError } from '../core/error.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
@@ -8,6 +7,7 @@ import { instanceEnvironment } from './environment.ts';
 import type { Handover } from './handover.ts';
 import type { Host, HostRun, ProgramPlace, RunIdentity, RunListener, SpawnRequest } from './host.ts';
 import { LocalRun } from './local-run.ts';
+import { readProcFile } from './proc-file.ts';
 import { ProcessTree } from './process-tree.ts';
 import { findProcesses } from './processes.ts';
 import { identity } from './spawn.ts';
@@ -78,7 +78,7 @@ export class LocalHost implements Host {
 
   /** The kernel's uuid: no crypto library needs to be loaded for it. */
   newToken(): string {
-    return readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim();
+    return readProcFile('/proc/sys/kernel/random/uuid').trim();
   }
 
   processesOf(runs: readonly HostRun[]): readonly (readonly number[])[] {

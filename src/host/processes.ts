@@ -1,6 +1,7 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import type { Survivor } from '../core/record.ts';
+import { readProcFile, readProcRecord } from './proc-file.ts';
 
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
 const EXITING = 0x4;
@@ -42,7 +43,7 @@ export type Found = { readonly alive: readonly Survivor[]; readonly dying: numbe
 export function readStat(pid: number): ProcessStat | null {
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    text = readProcRecord(`/proc/${pid}/stat`);
   } catch {
     return null;
   }
@@ -67,7 +68,7 @@ export function readStat(pid: number): ProcessStat | null {
 export function readDescendants(pid: number): readonly number[] {
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1');
+    text = readProcFile(`/proc/${pid}/task/${pid}/children`);
   } catch {
     return [];
   }
@@ -157,7 +158,7 @@ function isDead({ state }: ProcessStat): boolean {
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'latin1');
+    return readProcFile(file);
   } catch {
     return '';
   }
@@ -186,7 +187,7 @@ function ownersOf(runs: readonly Belongings[]): (stat: ProcessStat) => number | 
 
 function tokenOf(pid: number): string | null {
   try {
-    const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
+    const environment = readProcRecord(`/proc/${pid}/environ`);
     const from = environment.startsWith('GSUP_ID=') ? 0 : environment.indexOf('\0GSUP_ID=') + 1;
     if (from === 0 && !environment.startsWith('GSUP_ID=')) return null;
     return environment.slice(from + 'GSUP_ID='.length, environment.indexOf('\0', from));
@@ -198,8 +199,8 @@ function tokenOf(pid: number): string | null {
 /** The command line as people read it, at most 200 characters; the kernel's short name where it has none. */
 export function commandLine(pid: number): string {
   try {
-    const text = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
-    if (text === '') return `[${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()}]`;
+    const text = readProcFile(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
+    if (text === '') return `[${readProcFile(`/proc/${pid}/comm`, 'utf8').trim()}]`;
     return text.length > LONGEST_COMMAND ? `${text.slice(0, LONGEST_COMMAND - 1)}…` : text;
   } catch {
     return 'unknown';
