@@ -26,7 +26,7 @@ const CHUNK = Buffer.allocUnsafe(CHUNK_BYTES);
 /** A writer can go so far ahead, and so much waits in the kernel while no daemon lives; the kernel's own default is 64 KiB. */
 const PIPE_BYTES = 256 * 1024;
 /** Chunks of one stream before others have their turn. */
-const CHUNKS_A_TURN = 16;
+const CHUNKS_A_TURN = 4;
 
 const STREAMS = ['stdout', 'stderr'] as const;
 

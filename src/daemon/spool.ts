@@ -2,16 +2,17 @@
  * The chunk on its way from a FIFO to a log file, kept in a mapped file: read(2) puts it there, so a kill -9 at any
  * moment finds it either still in the FIFO or here, and the next daemon writes it to the end.
  */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync } from 'node:fs';
 import type { StreamName } from '../host/host.ts';
 import { loadNative, type Mapping } from '../host/native.ts';
 import { replaceFile } from '../supervisor/store.ts';
 
-/** As much as a FIFO holds. */
-export const CHUNK_BYTES = 64 * 1024;
+/** As much as a FIFO holds: what is done for each is little beside its copying then. */
+export const CHUNK_BYTES = 256 * 1024;
 /** The begin of a line whose end has not come. */
 const REST_BYTES = 16 * 1024 + 1;
 const HEADER_BYTES = 4096;
+const PAGE_BYTES = 4096;
 const SIZE = HEADER_BYTES + REST_BYTES + CHUNK_BYTES;
 /** Stands where a chunk is about to be read to: as long as it is there, nothing was read. */
 const NOT_READ = Buffer.from([0, 1, 0xff, 0xfe, 0, 2, 0xfd, 0xfc, 0, 3, 0xfb, 0xfa, 0, 4, 0xf9, 0xf8]);
@@ -41,7 +42,8 @@ export class Spool {
     if (native === null) return null;
     try {
       // Every block of it is on the disk before it is mapped: a page without one is a SIGBUS on a full disk.
-      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) !== SIZE) replaceFile(path, '\0'.repeat(SIZE), true);
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (size < SIZE) replaceFile(path, grown(path, size), true);
       const fd = openSync(path, 'r+');
       try {
         const mapping = native.mapFile(fd, SIZE);
@@ -60,6 +62,8 @@ export class Spool {
     const length = Math.min(CHUNK_BYTES, this.#mapping.available(fd));
     if (length === 0) return null;
     const from = HEADER_BYTES + pending.rest.length;
+    // A fault within read(2) may be cut short by a kill, with half of the chunk taken out of the FIFO: here it does no harm.
+    for (let at = from; at < from + length + PAGE_BYTES; at += PAGE_BYTES) bytes[Math.min(at, from + length - 1)] = 0;
     pending.rest.copy(bytes, HEADER_BYTES);
     NOT_READ.copy(bytes, from, 0, Math.min(length, NOT_READ.length));
     const header = JSON.stringify({ ...pending, rest: pending.rest.length, length });
@@ -97,4 +101,11 @@ export class Spool {
       return null;
     }
   }
+}
+
+/** What is in it stays: the daemon before may have left a chunk in a smaller one. */
+function grown(path: string, size: number): Buffer {
+  const bytes = Buffer.alloc(SIZE);
+  if (size > 0) readFileSync(path).copy(bytes);
+  return bytes;
 }

@@ -102,15 +102,15 @@ function newerError(file: string): GsupError {
 }
 
 /**
- * Replaces a file by one with this text, whole or not at all; mode 0600. Only one process may do so at a time: what a
+ * Replaces a file by one with these bytes, whole or not at all; mode 0600. Only one process may do so at a time: what a
  * kill -9 leaves of the new one is in the way of nobody, and gone with the next.
  */
-export function replaceFile(file: string, text: string, isDurable: boolean): void {
+export function replaceFile(file: string, bytes: string | Buffer, isDurable: boolean): void {
   const temporary = `${file}.tmp`;
   const fd = openSync(temporary, 'w', 0o600);
   try {
     try {
-      writeFileSync(fd, text);
+      writeFileSync(fd, bytes);
       if (isDurable) fsyncSync(fd);
     } finally {
       closeSync(fd);

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { LineFormatter, type LogFormat, parseLine, type StreamName } from '../../src/logs/format.ts';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { cutBefore, LineFormatter, type LogFormat, parseLine, type StreamName } from '../../src/logs/format.ts';
+import { Stamper } from '../../src/logs/stamper.ts';
+import { asCri, asPlainCri } from '../../src/logs/written.ts';
 
 const AT = Date.parse('2026-11-21T04:41:00.123Z') + 0.456;
 const STAMP = '2026-11-21T04:41:00.123456000Z';
@@ -128,7 +130,7 @@ const outputs = fc
 const cuts = fc.array(fc.nat(70_000), { maxLength: 20 });
 
 /** Pushes `output` cut at `at`; every other time the process is killed in between and another goes on. */
-function formatted(format: LogFormat, output: Buffer, at: readonly number[]): Buffer {
+function formatted(format: LogFormat, output: Buffer, at: readonly number[], laterMs = 1): Buffer {
   const out: Buffer[] = [];
   let formatter = new LineFormatter(format, 'stdout');
   let from = 0;
@@ -136,7 +138,7 @@ function formatted(format: LogFormat, output: Buffer, at: readonly number[]): Bu
     ...at.filter((cut) => cut < output.length).sort((a, b) => a - b),
     output.length,
   ].entries()) {
-    out.push(formatter.push(Buffer.from(output.subarray(from, to)), AT + turn));
+    out.push(Buffer.from(formatter.push(Buffer.from(output.subarray(from, to)), AT + turn * laterMs)));
     from = to;
     expect(formatter.rest.length).toBeLessThanOrEqual(16_384);
     if (turn % 2 === 0) continue;
@@ -179,8 +181,70 @@ describe('however the output is chunked, and wherever its process is killed', ()
 
   test('raw is the output', () => {
     const holds = (output: Buffer, at: readonly number[]) => {
-      expect(formatted('raw', output, at)).toEqual(output);
+      expect(formatted('raw', output, at).equals(output)).toBe(true);
     };
     fc.assert(fc.property(outputs, cuts, holds));
+  });
+});
+
+/** What a chunk of a busy service looks like: many lines of one length, which may be 0. */
+const manyLines = fc
+  .tuple(fc.integer({ max: 300, min: 0 }), fc.integer({ max: 3_000, min: 1 }), fc.constantFrom('x', 'é', '\xff'))
+  .map(([length, count, char]) => Buffer.from(`${char.repeat(length)}\n`.repeat(count), 'latin1'));
+const busyOutputs = fc.array(fc.oneof(manyLines, outputs), { maxLength: 6 }).map((parts) => Buffer.concat(parts));
+
+/** The same said line by line, and slowly. */
+function lineByLine(format: LogFormat, output: Buffer): string {
+  const lines = output.toString('latin1').split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines.flatMap((line) => piecesOf(Buffer.from(line, 'latin1')).map((piece) => written(format, piece))).join('');
+}
+
+function written(format: LogFormat, { bytes, isLast }: { readonly bytes: Buffer; readonly isLast: boolean }): string {
+  if (format === 'cri') return `${STAMP} stdout ${isLast ? 'F' : 'P'} ${bytes.toString('latin1')}\n`;
+  const line = { time: STAMP, stream: 'stdout', line: bytes.toString(), ...(isLast ? {} : { partial: true }) };
+  return Buffer.from(`${JSON.stringify(line)}\n`).toString('latin1');
+}
+
+function piecesOf(line: Buffer): { readonly bytes: Buffer; readonly isLast: boolean }[] {
+  if (line.length <= 16_384) return [{ bytes: line, isLast: true }];
+  const at = cutBefore(line, 16_384);
+  return [{ bytes: line.subarray(0, at), isLast: false }, ...piecesOf(line.subarray(at))];
+}
+
+describe('however many lines come at once, short or long', () => {
+  test.each(['cri', 'json'] as const)('%s is what is written line by line', (format) => {
+    const holds = (output: Buffer, at: readonly number[]) => {
+      const isSame = formatted(format, output, at, 0).equals(Buffer.from(lineByLine(format, output), 'latin1'));
+      expect(isSame).toBe(true);
+    };
+    fc.assert(fc.property(busyOutputs, fc.array(fc.nat(900_000), { maxLength: 8 }), holds), { numRuns: 150 });
+  });
+
+  test.each([15, 16, 17, 16_383, 16_384, 16_385, 32_768])(
+    'a newline %i bytes after another ends its line',
+    (length) => {
+      for (const before of [0, 1, 15, 16, 17, 4_096]) {
+        const output = Buffer.from(`${'a\n'.repeat(before)}${'b'.repeat(length)}\n${'c\n'.repeat(4_096)}`);
+        expect(formatted('cri', output, [], 0).toString()).toBe(lineByLine('cri', output));
+      }
+    },
+  );
+
+  test('cri is the same without WebAssembly', () => {
+    vi.stubGlobal('WebAssembly', undefined);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    expect(Stamper.open()).toBeNull();
+    vi.unstubAllGlobals();
+    const holds = (lines: Buffer) => {
+      const [stamped, plain] = [asCri('stdout', AT, lines.length), asPlainCri('stdout', AT)];
+      for (const out of [stamped, plain]) {
+        out.lines(lines);
+        out.line(lines.subarray(0, 100), true);
+        out.lines(lines);
+      }
+      expect(Buffer.compare(stamped.end(), plain.end())).toBe(0);
+    };
+    fc.assert(fc.property(manyLines, holds));
   });
 });

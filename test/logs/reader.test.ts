@@ -219,7 +219,8 @@ describe('the last lines', () => {
         if (sizes.includes(at)) parts.push([]);
         // A line in pieces has its end: one without is told last by a reader of all, and may be out of a tail's sight.
         const hasEnd = at % 5 > 0 || text.length > 15_000;
-        parts.at(-1)?.push(formatters[stream].push(Buffer.from(hasEnd ? `${text}\n` : text), AT + at));
+        const written = formatters[stream].push(Buffer.from(hasEnd ? `${text}\n` : text), AT + at);
+        parts.at(-1)?.push(Buffer.from(written));
       }
       const files = parts.map((part, index) =>
         index % 2 === 0
