@@ -16,6 +16,10 @@ export type Written = {
 /** Below it the fewer calls of the plain way make up for what it costs a byte, and the daemon is spared the memory. */
 const WORTH_STAMPING_BYTES = 4096;
 
+/** What is made into strings at once. */
+const MANY_BYTES = 64 * 1024;
+const NEWLINE = 0x0a;
+
 let stamper: Stamper | null | undefined;
 
 /** `bytes`: at most so many will come. */
@@ -53,17 +57,34 @@ export function asPlainCri(stream: StreamName, atMs: number): Written {
 
 export function asJson(stream: StreamName, atMs: number): Written {
   const head = `{"time":"${timestamp(atMs)}","stream":"${stream}","line":`;
-  let text = '';
+  const out: Buffer[] = [];
+  const add = (bytes: Buffer) => {
+    const written = bytes
+      .toString()
+      .split('\n')
+      .map((line) => `${head}${JSON.stringify(line)}}\n`);
+    out.push(Buffer.from(written.join('')));
+  };
   return {
     lines: (bytes) => {
-      for (const line of bytes.toString('utf8', 0, bytes.length - 1).split('\n'))
-        text += `${head}${JSON.stringify(line)}}\n`;
+      for (let from = 0; from < bytes.length; ) {
+        const to = endOfLines(bytes, from);
+        add(bytes.subarray(from, to - 1));
+        from = to;
+      }
     },
     line: (bytes, isPartial) => {
-      text += `${head}${JSON.stringify(bytes.toString())}${isPartial ? ',"partial":true' : ''}}\n`;
+      const tail = isPartial ? ',"partial":true}\n' : '}\n';
+      out.push(Buffer.from(`${head}${JSON.stringify(bytes.toString())}${tail}`));
     },
-    end: () => Buffer.from(text),
+    end: () => Buffer.concat(out),
   };
+}
+
+/** Where a good number of whole lines ends: the strings of more of them would outlive a collection of the young garbage. */
+function endOfLines(bytes: Buffer, from: number): number {
+  const newline = bytes.subarray(from, from + MANY_BYTES).lastIndexOf(NEWLINE);
+  return 1 + (newline >= 0 ? from + newline : bytes.indexOf(NEWLINE, from));
 }
 
 /** RFC 3339 in UTC with 9 digits, of which epoch ms as a double know 6. */
