@@ -1,4 +1,4 @@
-/** Heads before lines by WebAssembly: 5 GB/s where strings make 0.6 (docs/BENCHMARKS.md), in memory that is used again. */
+/** Heads before lines by WebAssembly, several times as fast as by strings (docs/BENCHMARKS.md), in memory that is used again. */
 import { STAMPER } from './stamper-module.ts';
 
 /** What the module's function copies behind each newline. */

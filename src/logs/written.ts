@@ -81,7 +81,7 @@ export function asJson(stream: StreamName, atMs: number): Written {
   };
 }
 
-/** Where a good number of whole lines ends: the strings of more of them would outlive a collection of the young garbage. */
+/** Where a good number of whole lines ends, which bounds how many strings are alive at once. */
 function endOfLines(bytes: Buffer, from: number): number {
   const newline = bytes.subarray(from, from + MANY_BYTES).lastIndexOf(NEWLINE);
   return 1 + (newline >= 0 ? from + newline : bytes.indexOf(NEWLINE, from));
