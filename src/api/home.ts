@@ -1,5 +1,4 @@
 /** The home of a daemon: where its socket, state, events and logs are, and whether it is safe to be used. */
-import { createHash } from 'node:crypto';
 import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -88,8 +87,8 @@ function makeFolder(folder: string): void {
 
 /** A name for the home that fits anywhere: of its device and inode, so that every way to it leads to the same. */
 export function homeKey({ folder }: Home): string {
-  const { dev, ino } = statSync(folder);
-  return createHash('sha256').update(`${dev}:${ino}`).digest('hex').slice(0, 16);
+  const { dev, ino } = statSync(folder, { bigint: true });
+  return `${dev.toString(36)}-${ino.toString(36)}`;
 }
 
 /** The abstract Unix socket that the daemon of a home holds: unix(7), its name begins with NUL and is in no file system. */

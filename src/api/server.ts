@@ -11,9 +11,10 @@ export type Handlers = {
   readonly [K in RouteName]: (
     input: InputOf<K>,
     signal: AbortSignal,
-  ) => Routes[K]['isStream'] extends true ? AsyncIterable<ReplyOf<K>> : Promise<ReplyOf<K>> | ReplyOf<K>;
+  ) => Routes[K]['isStream'] extends true ? Soon<AsyncIterable<ReplyOf<K>>> : Soon<ReplyOf<K>>;
 };
 
+type Soon<T> = T | Promise<T>;
 type AnyHandler = (input: unknown, signal: AbortSignal) => unknown;
 type Match = { readonly name: RouteName; readonly parameters: Readonly<Record<string, string>> };
 

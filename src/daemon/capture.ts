@@ -17,7 +17,6 @@ import type { OutputChannel, StreamName } from '../host/host.ts';
 import { nativeNow } from '../host/native.ts';
 import { type Readable, whenReadable } from '../host/readable.ts';
 import { LineFormatter } from '../logs/format.ts';
-import { readLines } from '../logs/reader.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { CHUNK_BYTES, type Spool } from './spool.ts';
 
@@ -118,6 +117,7 @@ export class Capture implements OutputChannel {
 
   /** Of a format without times it can't be told. */
   async recall(sinceMs: number, listener: (stream: StreamName, chunk: Buffer) => void): Promise<void> {
+    const { readLines } = await import('../logs/reader.ts');
     for await (const { at, stream, line } of readLines(this.#options.log.files, this.#format, { sinceMs })) {
       if (at !== null && stream !== null) listener(stream, Buffer.from(`${line}\n`));
     }

@@ -16,7 +16,6 @@ import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
 import { LogFile } from '../logs/log-file.ts';
-import { lastLines } from '../logs/reader.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
@@ -350,6 +349,7 @@ export class Daemon {
 
   async #lastErrors(of: InstanceRef, since: number, count: number): Promise<readonly string[]> {
     const log = this.#logs.logOf(of);
+    const { lastLines } = await import('../logs/reader.ts');
     const lines = await lastLines(log.files, log.policy.format, count, ({ at, stream }) => {
       return stream !== 'stdout' && (at === null || at >= since - 1);
     });

@@ -1,5 +1,4 @@
 /** The environments of the commands that started services: kept once each, in files of mode 0600. */
-import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXIT, GsupError } from '../core/error.ts';
@@ -46,11 +45,16 @@ export class Environments {
   #keep(key: string, service: string, environment: Environment): void {
     const sorted = Object.fromEntries(Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1)));
     const text = JSON.stringify(sorted);
-    const name = createHash('sha256').update(text).digest('hex').slice(0, 32);
+    const name = this.#nameOf(text) ?? newName();
     const file = join(this.#folder, `${name}.json`);
     if (!existsSync(file)) keep(service, file, text);
     this.#cache.set(name, sorted);
     this.#ofService.set(key, name);
+  }
+
+  /** Services that were started from the same place share one. */
+  #nameOf(text: string): string | undefined {
+    return [...new Set(this.#ofService.values())].find((name) => JSON.stringify(this.#read(name)) === text);
   }
 
   /** Its file goes too, when no other service has the same. */
@@ -63,7 +67,10 @@ export class Environments {
   /** What a service inherits; empty when its file is lost. `isNext`: under the spec that a rolling restart brings. */
   of(service: string, isNext = false): Environment {
     const name = (isNext ? this.#ofService.get(nextOf(service)) : undefined) ?? this.#ofService.get(service);
-    if (name === undefined) return {};
+    return name === undefined ? {} : this.#read(name);
+  }
+
+  #read(name: string): Environment {
     const known = this.#cache.get(name);
     if (known !== undefined) return known;
     let environment: Environment = {};
@@ -82,6 +89,11 @@ export class Environments {
       if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
     }
   }
+}
+
+/** The kernel's uuid: no crypto library needs to be loaded for it. */
+function newName(): string {
+  return readFileSync('/proc/sys/kernel/random/uuid', 'latin1').trim();
 }
 
 /** No name of a service: it has a space. */

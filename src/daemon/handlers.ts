@@ -16,7 +16,6 @@ import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
 import { refused, type Specs } from './operations.ts';
-import { eventStream, logStream } from './streams.ts';
 
 type Ending = {
   /** Called when the reply has been sent: the process may end. */
@@ -62,8 +61,8 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
       }),
     signal: ({ names, signal }) => ({ signalled: sendSignal(daemon, names, signal) }),
     apply: (input) => operate((tell) => apply(daemon, input, tell)),
-    logs: (query, signal) => logStream(daemon, query, signal),
-    events: (query, signal) => eventStream(daemon, query, signal),
+    logs: async (query, signal) => (await import('./streams.ts')).logStream(daemon, query, signal),
+    events: async (query, signal) => (await import('./streams.ts')).eventStream(daemon, query, signal),
     reopenLogs: () => ({ files: daemon.reopenLogs() }),
     kill: () =>
       operate(async (tell) => {

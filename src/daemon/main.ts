@@ -16,6 +16,7 @@ import { budgetText, budgetWarnings } from '../view/budget.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { type Lock, takeLock, whenGone } from './lock.ts';
+import { Rest } from './rest.ts';
 import { captureSignals } from './signals.ts';
 
 /** A reply that is on its way holds up the end for so long at most. */
@@ -66,7 +67,12 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     tell: ({ reason = '', service }) =>
       daemon.notice(reason, 'warn', service === undefined ? undefined : { service, index: 0 }),
   });
-  daemon.onChange(() => automation.update());
+  const rest = new Rest();
+  server.on('request', () => rest.disturb());
+  daemon.onChange(() => {
+    automation.update();
+    rest.disturb();
+  });
   let hasBegun = file === null;
   const reporter = await reporterOf(daemon, () => hasBegun);
   // Else what has lost its parent goes to who is PID 1, as it does when there is no daemon.
@@ -89,6 +95,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   });
   lock.ready();
   onReady();
+  rest.disturb();
   if (file !== null && spec !== null)
     await applyFile(daemon, file, () => readClaimed(async () => spec), options.environment);
   hasBegun = true;
@@ -102,6 +109,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   release();
   reaper?.close();
   automation.close();
+  rest.close();
   return status;
 }
 

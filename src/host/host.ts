@@ -4,6 +4,7 @@ import type { NotifyMessage } from '../core/notify.ts';
 import type { Survivor } from '../core/record.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import type { ProcessStat } from './processes.ts';
 
 export type StreamName = 'stdout' | 'stderr';
 
@@ -138,6 +139,6 @@ export interface Host {
   keepSockets(service: string, sockets: readonly SocketSpec[]): void;
   /** Unguessable and unique: by it, too, a run is recognised. */
   newToken(): string;
-  /** The pids of everything that belongs to each run, its leader first, in one look. */
-  processesOf(runs: readonly HostRun[]): readonly (readonly number[])[];
+  /** What the kernel tells of everything that belongs to each run, in one look. */
+  statsOf(runs: readonly HostRun[]): readonly (readonly ProcessStat[])[];
 }

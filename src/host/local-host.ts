@@ -9,7 +9,7 @@ import type { Host, HostRun, ProgramPlace, RunIdentity, RunListener, SpawnReques
 import { LocalRun } from './local-run.ts';
 import { readProcFile } from './proc-file.ts';
 import { ProcessTree } from './process-tree.ts';
-import { findProcesses } from './processes.ts';
+import { type ProcessStat, statsOf } from './processes.ts';
 import { identity } from './spawn.ts';
 
 /** A host that starts real processes here. */
@@ -81,15 +81,11 @@ export class LocalHost implements Host {
     return readProcFile('/proc/sys/kernel/random/uuid').trim();
   }
 
-  processesOf(runs: readonly HostRun[]): readonly (readonly number[])[] {
+  statsOf(runs: readonly HostRun[]): readonly (readonly ProcessStat[])[] {
     const trees = runs.map(({ processes }) => (processes instanceof ProcessTree ? processes : null));
-    const found = findProcesses(trees.flatMap((tree) => (tree === null ? [] : [tree.belongings()])));
+    const found = statsOf(trees.flatMap((tree) => (tree === null ? [] : [tree.sharedBelongings()])));
     let next = 0;
-    return trees.map((tree) => {
-      if (tree === null) return [];
-      const others = (found[next++]?.alive ?? []).map(({ pid }) => pid);
-      return tree.isAlive ? [tree.identity.pid, ...others] : others;
-    });
+    return trees.map((tree) => (tree === null ? [] : (found[next++] ?? [])));
   }
 
   #tellMissing({ name }: ServiceSpec, pid: number, missing: readonly string[]): void {

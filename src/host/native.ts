@@ -12,6 +12,7 @@ const F_SETPIPE_SZ = 1031;
 const FIONREAD = 0x541b;
 const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
+const MADV_DONTNEED = 4;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 /** linux/prctl.h, sys/wait.h. */
 const PR_SET_CHILD_SUBREAPER = 36;
@@ -42,6 +43,10 @@ export type Native = {
   takeDescriptor(pidfd: number, fd: number): number;
   /** Maps a file of that size, shared: what stands in it survives this process, whatever ends it. `null` when refused. */
   mapFile(fd: number, size: number): Mapping | null;
+  /** What malloc keeps of what was freed goes back to the kernel; nothing where libc has no such call. */
+  trimHeap(): void;
+  /** Pages of a file leave this process until they are used again: MADV_DONTNEED of madvise(2). None may have been written to. */
+  forgetPages(from: bigint, length: number): void;
 };
 
 /** A file in memory. */
@@ -85,6 +90,8 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     'int prctl(int option, unsigned long two, unsigned long three, unsigned long four, unsigned long five)',
   );
   const waitpid = libc.func('int waitpid(int pid, void *status, int options)');
+  const madvise = libc.func('int madvise(uint64_t from, size_t length, int advice)');
+  const mallocTrim = optional(() => libc.func('int malloc_trim(size_t keep)'));
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -104,6 +111,8 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       return [pair.readInt32LE(0), pair.readInt32LE(4)];
     },
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
+    trimHeap: () => void mallocTrim?.(0),
+    forgetPages: (from, length) => void madvise(from, length, MADV_DONTNEED),
     mapFile: (fd, size) => {
       const address: unknown = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0);
       if (typeof address !== 'bigint' || address === MAP_FAILED) return null;
@@ -115,4 +124,13 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
       };
     },
   };
+}
+
+/** glibc's alone: musl does without. */
+function optional<T>(find: () => T): T | null {
+  try {
+    return find();
+  } catch {
+    return null;
+  }
 }

@@ -94,7 +94,16 @@ export class ProcessTree implements RunProcesses {
     this.#cgroup?.remove();
   }
 
+  /** The same without a list of its cgroup, for a sweep that many share. */
+  sharedBelongings(): Belongings {
+    return { ...this.#belongings([]), isAskedByCgroup: this.#cgroup !== null };
+  }
+
   belongings(): Belongings {
+    return this.#belongings(this.#cgroup?.pids() ?? []);
+  }
+
+  #belongings(inCgroup: readonly number[]): Belongings {
     const { pid, startTicks, token } = this.identity;
     return {
       leader: pid,
@@ -102,7 +111,7 @@ export class ProcessTree implements RunProcesses {
       token,
       hasGroup: this.#hasGroup,
       isGroupKilled: this.#isGroupKilled,
-      known: [...this.#descendants.filter(isSame).map((one) => one.pid), ...(this.#cgroup?.pids() ?? [])],
+      known: [...this.#descendants.filter(isSame).map((one) => one.pid), ...inCgroup],
     };
   }
 }

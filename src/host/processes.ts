@@ -36,6 +36,8 @@ export type Belongings = {
   readonly isGroupKilled: boolean;
   /** Pids known otherwise: in its cgroup, or descended from its leader when it was asked to stop. */
   readonly known: readonly number[];
+  /** Whether a process that nobody else claims is asked for its cgroup: for many runs that is less than to list each. */
+  readonly isAskedByCgroup?: boolean;
 };
 export type Found = { readonly alive: readonly Survivor[]; readonly dying: number };
 
@@ -79,6 +81,28 @@ export function readDescendants(pid: number): readonly number[] {
 /** Every living process of each run beside its leader, in one sweep over /proc. */
 export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
   const found = runs.map(() => ({ alive: [] as Survivor[], dying: 0 }));
+  sweep(runs, (stat, run, index) => {
+    const owner = found[index];
+    if (owner === undefined || run.leader === stat.pid) return;
+    const { pid, startTicks } = stat;
+    const isInGroup = run.hasGroup && stat.pgrp === run.leader;
+    if (stat.isExiting || (isInGroup && run.isGroupKilled)) owner.dying++;
+    else owner.alive.push({ pid, startTicks, command: commandLine(pid), isInGroup });
+  });
+  return found;
+}
+
+/** The leader and all else that lives of each run, in one sweep over /proc. */
+export function statsOf(runs: readonly Belongings[]): readonly (readonly ProcessStat[])[] {
+  const stats = runs.map((): ProcessStat[] => []);
+  sweep(runs, (stat, _, index) => {
+    if (!stat.isExiting) stats[index]?.push(stat);
+  });
+  return stats;
+}
+
+/** Visits every living process of these runs, their leaders among them. */
+function sweep(runs: readonly Belongings[], visit: (stat: ProcessStat, run: Belongings, index: number) => void): void {
   const ownerOf = ownersOf(runs);
   const earliest = Math.min(...runs.map(({ startTicks }) => startTicks));
   for (const entry of readdirSync('/proc')) {
@@ -88,14 +112,9 @@ export function findProcesses(runs: readonly Belongings[]): readonly Found[] {
     // What began before the first leader can't come from one; a zombie holds nothing.
     if (!stat || isDead(stat) || stat.startTicks < earliest) continue;
     const index = ownerOf(stat);
-    const owner = index === undefined ? undefined : found[index];
     const run = index === undefined ? undefined : runs[index];
-    if (!owner || !run || run.leader === pid) continue;
-    const isInGroup = run.hasGroup && stat.pgrp === run.leader;
-    if (stat.isExiting || (isInGroup && run.isGroupKilled)) owner.dying++;
-    else owner.alive.push({ pid, startTicks: stat.startTicks, command: commandLine(pid), isInGroup });
+    if (index !== undefined && run !== undefined) visit(stat, run, index);
   }
-  return found;
 }
 
 /** Whether `survivor` still is the process that it was. */
@@ -179,10 +198,14 @@ function ownersOf(runs: readonly Belongings[]): (stat: ProcessStat) => number | 
   const byToken = new Map<string, number>();
   for (const [index, run] of runs.entries()) {
     if (run.hasGroup) byGroup.set(run.leader, index);
+    byPid.set(run.leader, index);
     for (const pid of run.known) byPid.set(pid, index);
     byToken.set(run.token, index);
   }
-  return ({ pid, pgrp }) => byGroup.get(pgrp) ?? byPid.get(pid) ?? byToken.get(tokenOf(pid) ?? '');
+  const byCgroup = runs.some(({ isAskedByCgroup }) => isAskedByCgroup === true)
+    ? (pid: number) => byToken.get(/gsup-([0-9a-f-]{36})/.exec(read(`/proc/${pid}/cgroup`))?.[1] ?? '')
+    : () => undefined;
+  return ({ pid, pgrp }) => byGroup.get(pgrp) ?? byPid.get(pid) ?? byToken.get(tokenOf(pid) ?? '') ?? byCgroup(pid);
 }
 
 function tokenOf(pid: number): string | null {

@@ -3,7 +3,7 @@
  * it was seen to keep a descriptor open for each process that it had met (a daemon meets many).
  */
 import { readFileSync } from 'node:fs';
-import { readStat } from './processes.ts';
+import { type ProcessStat, readStat } from './processes.ts';
 
 export type Usage = {
   /** Of one processor, since the last look. */
@@ -26,19 +26,19 @@ let pageBytes: number | null = null;
 
 /** Resident bytes of all of them together; one that is gone counts nothing. */
 export function memoryOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + (sampleOf(pid)?.memoryBytes ?? 0), 0);
+  return pids.reduce((sum, pid) => sum + (readStat(pid)?.residentPages ?? 0) * pageSize(), 0);
 }
 
 /** The usage of each group of processes, by name, in one look. */
-export function usageOf(groups: ReadonlyMap<string, readonly number[]>): ReadonlyMap<string, Usage> {
+export function usageOf(groups: ReadonlyMap<string, readonly ProcessStat[]>): ReadonlyMap<string, Usage> {
   const at = performance.now();
   const now: typeof seen = new Map();
   const usages = new Map<string, Usage>();
-  for (const [name, pids] of groups) {
+  for (const [name, stats] of groups) {
     let [cpuPercent, memoryBytes] = [0, 0];
-    for (const pid of pids) {
-      const sample = sampleOf(pid);
-      if (sample === null) continue;
+    for (const stat of stats) {
+      const { pid } = stat;
+      const sample = sampleOf(stat);
       const before = seen.get(pid);
       cpuPercent += percentOf(sample, before, at);
       memoryBytes += sample.memoryBytes;
@@ -58,10 +58,7 @@ function percentOf({ startTicks, cpuMs }: Sample, before: Seen | undefined, at: 
   return passedMs <= 0 ? 0 : ((cpuMs - (isSame ? before.cpuMs : 0)) / passedMs) * 100;
 }
 
-function sampleOf(pid: number): Sample | null {
-  const stat = readStat(pid);
-  if (stat === null) return null;
-  const { startTicks, cpuTicks, residentPages } = stat;
+function sampleOf({ startTicks, cpuTicks, residentPages }: ProcessStat): Sample {
   return { startTicks, cpuMs: cpuTicks * TICK_MS, memoryBytes: residentPages * pageSize() };
 }
 

@@ -16,7 +16,6 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
 import type { LogPolicy } from '../core/service.ts';
 
 export type LogFileOptions = {
@@ -295,6 +294,7 @@ export class LogFile {
     const original = fstatSync(source);
     const target = openFor(this.#partial, this.#mode, source);
     const to = createWriteStream(this.#partial, { fd: target, flush: true });
+    const { createGzip } = await import('node:zlib');
     await pipeline(createReadStream(path, { fd: source }), createGzip(), to, { signal });
     // From here on nothing is awaited, so no rotation can come between.
     const now = this.#parts().find((part) => !part.isGzipped && isSame(statOf(part.path), original));

@@ -7,6 +7,7 @@ import { instancesOf, isOnTarget, type SupervisorState, slotsOf, specAt, stateAt
 import { pidOf } from '../core/state.ts';
 import { step } from '../core/supervisor.ts';
 import type { Host, RunIdentity } from '../host/host.ts';
+import type { ProcessStat } from '../host/processes.ts';
 import type { Clock } from './clock.ts';
 import { InstanceEffects, type StreamsOf } from './effects.ts';
 import type { Journal } from './journal.ts';
@@ -161,11 +162,11 @@ export class Supervisor {
     return this.#known(of)?.status ?? null;
   }
 
-  /** Pids of everything that belongs to each run, the leader first; one sweep for all. */
-  processes(): ReadonlyMap<string, readonly number[]> {
+  /** All processes of each run, by its place; one sweep for all. */
+  processes(): ReadonlyMap<string, readonly ProcessStat[]> {
     const runs = [...this.#instances].flatMap(([name, { run }]) => (run === null ? [] : [{ name, run }]));
-    const pids = this.#options.host.processesOf(runs.map(({ run }) => run));
-    return new Map(runs.map(({ name }, index) => [name, pids[index] ?? []]));
+    const stats = this.#options.host.statsOf(runs.map(({ run }) => run));
+    return new Map(runs.map(({ name }, index) => [name, stats[index] ?? []]));
   }
 
   /** Takes an event; those that its effects bring are taken one after the other. */

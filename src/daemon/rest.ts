@@ -1,0 +1,40 @@
+/** A daemon at rest: a moment after the last thing that happened, memory that only that needed is given back. */
+
+import { nativeNow } from '../host/native.ts';
+
+/** Nothing has happened for so long. */
+const QUIET_MS = 1_000;
+/** Giving back takes one hundredth of the time at most, however often something happens. */
+const SHARE = 100;
+
+export class Rest {
+  #timer: NodeJS.Timeout | null = null;
+  #lastAt = 0;
+  #notBefore = 0;
+
+  /** Something happens. */
+  disturb(): void {
+    this.#lastAt = performance.now();
+    this.#timer ??= setTimeout(() => this.#look(), QUIET_MS).unref();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const waitMs = Math.max(this.#lastAt + QUIET_MS, this.#notBefore) - now;
+    this.#timer = waitMs >= 1 ? setTimeout(() => this.#look(), waitMs).unref() : null;
+    if (this.#timer === null) void this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    const { giveBackMemory } = await import('../host/memory.ts');
+    const before = process.cpuUsage();
+    giveBackMemory(nativeNow());
+    const { user, system } = process.cpuUsage(before);
+    this.#notBefore = performance.now() + ((user + system) / 1000) * SHARE;
+  }
+}
