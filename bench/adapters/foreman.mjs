@@ -10,6 +10,8 @@ export function foreman(scratch) {
     mark: 'foreman',
     version: versionOf(prefix, 'foreman'),
     environment: scratch.environment('foreman'),
+    /** SIGTERM ends it and leaves its processes behind. */
+    stopSignal: 'SIGINT',
     argvOf: (words) => {
       const file = scratch.write('Procfile', `one: exec ${words.join(' ')}\n`);
       return [process.execPath, join(prefix, 'node_modules/foreman/nf.js'), 'start', '-j', file];

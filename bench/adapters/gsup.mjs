@@ -1,5 +1,5 @@
 // gsup: its daemon, and `gsup run`.
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, outputOf } from '../kit/commands.mjs';
 import { childrenOf, isAlive } from '../kit/processes.mjs';

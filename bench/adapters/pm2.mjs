@@ -1,5 +1,5 @@
 // PM2 7, installed by npm for the bench alone: its daemon, and pm2-runtime.
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, outputOf, whereIs } from '../kit/commands.mjs';
 import { installed, versionOf } from '../kit/npm.mjs';

@@ -1,6 +1,6 @@
 // runit, where the system has it: runsvdir over a folder of services, sv for all of them.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, hasProgram, outputOf } from '../kit/commands.mjs';
 import { childrenOf, programOf } from '../kit/processes.mjs';

@@ -1,6 +1,6 @@
 // s6, where the system has it: s6-svscan over a folder of services, s6-svc for each.
 import { spawn } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { command, hasProgram, outputOf } from '../kit/commands.mjs';
 import { childrenOf, programOf } from '../kit/processes.mjs';

@@ -7,6 +7,11 @@ import { runit } from '../adapters/runit.mjs';
 import { s6 } from '../adapters/s6.mjs';
 import { dumbInit, tini } from '../adapters/small-init.mjs';
 import { supervisord } from '../adapters/supervisord.mjs';
+import { appDrain } from '../probes/app-drain.mjs';
+import { appLoad } from '../probes/app-load.mjs';
+import { appMemory } from '../probes/app-memory.mjs';
+import { appRace } from '../probes/app-race.mjs';
+import { appThroughput } from '../probes/app-throughput.mjs';
 import { ceilings } from '../probes/ceilings.mjs';
 import { crash } from '../probes/crash.mjs';
 import { idle } from '../probes/idle.mjs';
@@ -28,6 +33,7 @@ export const PROBES = [
   ...[ls, memory, idle, start, stop, stubborn, respawn, logs, thousand],
   ...[run, signals, ceilings],
   ...[crash, rolling, instances, throughput],
+  ...[appDrain, appRace, appThroughput, appMemory, appLoad],
 ];
 
 export const GROUPS = {

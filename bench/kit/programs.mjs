@@ -10,4 +10,5 @@ export const CLIENT = program('client.mjs');
 export const CLOCK = program('clock.mjs');
 export const FORWARDER = program('forwarder.mjs');
 export const HAMMER = program('hammer.mjs');
+export const SLICES = program('slices.mjs');
 export const WRITER = program('writer.mjs');

@@ -33,7 +33,7 @@ export function markdown(head, lines) {
 }
 
 /** The median, and in brackets the least and the most. */
-export function shown({ median, min, max }, digits) {
+function shown({ median, min, max }, digits) {
   const text = (number) => number.toFixed(digits);
   return text(min) === text(max) ? text(median) : `${text(median)} (${text(min)}–${text(max)})`;
 }

@@ -36,7 +36,7 @@ export const signals = {
   },
 };
 
-async function stopsOne({ scratch }, { name, environment, argvOf }) {
+async function stopsOne({ scratch }, { name, environment, argvOf, stopSignal = 'SIGTERM' }) {
   const file = scratch.path('clock');
   rmSync(file, { force: true });
   const [program, ...args] = argvOf([process.execPath, CLOCK]);
@@ -46,7 +46,7 @@ async function stopsOne({ scratch }, { name, environment, argvOf }) {
   await until(() => wordIn(file, 'up') !== null, `${name}: its child is up`, 3, 20_000);
   await later(SETTLE_MS);
   const sent = process.hrtime.bigint();
-  child.kill('SIGTERM');
+  child.kill(stopSignal);
   const gone = await within(exited, `${name} ends`, 20_000);
   await until(() => wordIn(file, 'ended') !== null, `${name}: its child has ended in its own way`, 3, 5_000);
   return { heard: Number(wordIn(file, 'heard') - sent) / 1e6, left: Number(gone - wordIn(file, 'ended')) / 1e6 };
