@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { join } from 'node:path';
 import { createBench } from './kit/bench.mjs';
-import { GROUPS, MAKERS, PROBES } from './kit/catalog.mjs';
+import { GROUPS, MAKERS, PROBES, SLOW } from './kit/catalog.mjs';
 import { compare, comparisonText } from './kit/compare.mjs';
 import { readOptions } from './kit/options.mjs';
 import { ROOT } from './kit/programs.mjs';
@@ -12,7 +12,7 @@ import { picture } from './kit/svg.mjs';
 import { markdown, tablesOf, writeMarkdown } from './kit/table.mjs';
 
 /** What is left of the two minutes of `--quick` when a probe may still begin. */
-const QUICK_MS = 100_000;
+const QUICK_MS = 90_000;
 
 const options = readOptions(process.argv.slice(2), PROBES);
 if (options.text !== undefined) leave(options.text, options.status);
@@ -28,6 +28,7 @@ const bench = createBench({
   rounds: options.rounds,
   note,
   makers: MAKERS,
+  slow: SLOW,
 });
 const results = await measure();
 const text = textOf(results);

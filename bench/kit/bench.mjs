@@ -1,7 +1,8 @@
 // What a probe gets: the supervisors, how often, and turns in which a peer that fails is left out and gsup's failure is the bench's.
 const OWN = 'gsup';
 
-export function createBench({ scratch, isQuick, rounds, note, makers }) {
+/** `makers`: by kind and name, each gives an adapter or the reason why there is none; `slow`: the peers that `--quick` does without. */
+export function createBench({ scratch, isQuick, rounds, note, makers, slow }) {
   const made = new Map();
   const versions = new Map();
   /** Those that are there, made once; the others are told once. */
@@ -9,7 +10,7 @@ export function createBench({ scratch, isQuick, rounds, note, makers }) {
     if (!made.has(kind)) {
       const adapters = [];
       for (const [name, make] of Object.entries(makers[kind])) {
-        const adapter = make(scratch);
+        const adapter = isQuick && slow.includes(name) ? '--quick does without it' : make(scratch);
         if (typeof adapter === 'string') note(`${name} is left out: ${adapter}`);
         else adapters.push(adapter);
       }

@@ -43,7 +43,6 @@ export const GROUPS = {
   app: '`gsup/app`',
 };
 
-/** Each gives an adapter, or the reason why there is none. */
 export const MAKERS = {
   daemon: { gsup, PM2: pm2, supervisord, s6, runit },
   run: {
@@ -55,3 +54,6 @@ export const MAKERS = {
     foreman,
   },
 };
+
+/** What they would tell, others of their kind tell as well. */
+export const SLOW = ['runit', 'tini', 'foreman'];

@@ -6,7 +6,7 @@ const HELP = `measures gsup beside its peers, each probe on all of them in turn,
 usage: npm run bench -- [options]
 
   --only PROBE,…     these probes or groups of probes; --list names them
-  --quick            fewer rounds and bytes, everything under 2 minutes
+  --quick            fewer rounds, peers and bytes, everything under 2 minutes; without 1,000 services
   --rounds N         so many rounds of each probe instead of its own number
   --json FILE        every sample, median, spread, ratio and goal
   --markdown FILE    the tables; between <!-- bench:begin --> and <!-- bench:end --> where FILE has them

@@ -18,6 +18,7 @@ const LINE = 20;
 const TITLE = 30;
 const PAD = 16;
 const VALUE_WIDTH = 110;
+const NOTE_LENGTH = 110;
 
 const STYLE = `text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .title { font-weight: 600 } .note { fill: #59636e; font-size: 11px } .own { fill: #1a7f37 } .peer { fill: #afb8c1 }
@@ -31,8 +32,11 @@ export function picture(rows, machine) {
     parts.push(barsOf(row, y));
     y += TITLE + LINE * Object.keys(row.supervisors).length + 8;
   }
-  parts.push(`<text class="note" x="${PAD}" y="${y + 14}">${escaped(machine)}</text>`);
-  const height = y + 14 + PAD;
+  for (const line of linesOf(machine)) {
+    y += 16;
+    parts.push(`<text class="note" x="${PAD}" y="${y}">${escaped(line)}</text>`);
+  }
+  const height = y + PAD;
   const label = escaped(shown.map(({ title }) => title).join('; '));
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${label}">
 <style>${STYLE}</style>
@@ -54,6 +58,16 @@ function barsOf(row, top) {
     return `<text x="${PAD}" y="${y + 11}">${escaped(name)}</text><rect class="${name === 'gsup' ? 'own' : 'peer'}" x="${x}" y="${y}" width="${width}" height="${BAR}" rx="2"/><text x="${x + Number(width) + 6}" y="${y + 11}">${escaped(textOf(row, value))}</text>`;
   });
   return [title, ...bars].join('\n');
+}
+
+/** Text of a picture does not wrap by itself. */
+function linesOf(text) {
+  const lines = [''];
+  for (const part of text.split(/(?<=, )/)) {
+    if (lines.at(-1).length + part.length > NOTE_LENGTH) lines.push('');
+    lines[lines.length - 1] += part;
+  }
+  return lines;
 }
 
 function isRatio({ reference, isToPeer, isCount }) {
