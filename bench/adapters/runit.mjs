@@ -36,6 +36,8 @@ export function runit(scratch) {
     },
     /** runsvdir looks every 5 s for new ones: they are there beforehand, down, and the command brings them up. */
     file: (services) => {
+      // Before it can see some of them: their runsv would be nobody's.
+      process.kill(root, 'SIGKILL');
       for (const { name, argv } of services) {
         mkdirSync(join(folder, name), { recursive: true });
         writeFileSync(join(folder, name, 'run'), `#!/bin/sh\nexec ${argv.map(quoted).join(' ')}\n`, { mode: 0o755 });
@@ -46,7 +48,6 @@ export function runit(scratch) {
     },
     /** What is no part of the command: a new one sees them at once. */
     prepare: async () => {
-      process.kill(root, 'SIGKILL');
       begin();
       const isThere = ({ name }) => existsSync(join(folder, name, 'supervise/ok'));
       await until(() => laid.every(isThere), 'runsv stands for each service');
