@@ -12,6 +12,8 @@ export function foreman(scratch) {
     environment: scratch.environment('foreman'),
     /** SIGTERM ends it and leaves its processes behind. */
     stopSignal: 'SIGINT',
+    /** What it exits with when a command has ended well. */
+    overStatuses: [0, 1],
     argvOf: (words) => {
       const file = scratch.write('Procfile', `one: exec ${words.join(' ')}\n`);
       return [process.execPath, join(prefix, 'node_modules/foreman/nf.js'), 'start', '-j', file];

@@ -97,6 +97,8 @@ export function pm2Runtime(scratch) {
     mark: 'pm2-runtime',
     version: versionOf(prefix, 'pm2'),
     environment,
+    /** What it exits with when nothing is online any more. */
+    overStatuses: [0, 2],
     argvOf: ([file, ...args]) => [
       ...[process.execPath, script, 'start', file.includes('/') ? file : whereIs(file)],
       ...['--interpreter', 'none', '--no-autorestart', '--', ...args],
