@@ -1,156 +1,112 @@
-// What `gsup run` costs beside a bare Node and, where they are installed, dumb-init and tini: ratios of one run, medians.
-// Usage: npm run bench [-- --rounds N]. Needs `npm run build` first; starts at most 60 processes at once, ends by itself.
-import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+// Measures gsup beside its peers: `npm run build && npm run bench -- --help`. Starts what it measures and ends all of it.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, release } from 'node:os';
+import { join } from 'node:path';
+import { createBench } from './kit/bench.mjs';
+import { GROUPS, MAKERS, PROBES, SLOW } from './kit/catalog.mjs';
+import { compare, comparisonText } from './kit/compare.mjs';
+import { readOptions } from './kit/options.mjs';
+import { ROOT } from './kit/programs.mjs';
+import { createScratch } from './kit/scratch.mjs';
+import { picture } from './kit/svg.mjs';
+import { markdown, tablesOf, writeMarkdown } from './kit/table.mjs';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '15' } } });
-const rounds = Number(values.rounds);
-const gsup = [process.execPath, resolve('bin/gsup.js'), 'run'];
-const folder = mkdtempSync(join(tmpdir(), 'gsup-bench-'));
+/** What is left of the two minutes of `--quick` when a probe may still begin. */
+const QUICK_MS = 90_000;
 
-// The least that Node can do: forward the signal, wait for the exit.
-const forwarder = join(folder, 'forwarder.mjs');
-writeFileSync(
-  forwarder,
-  `import { spawn } from 'node:child_process';
-const [file, ...args] = process.argv.slice(2);
-const child = spawn(file, args, { stdio: 'inherit', detached: true });
-for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code) => process.exit(code ?? 1));`,
-);
-// Says when it is up, when it hears SIGTERM and when it ends, by the clock that all processes share.
-const clock = join(folder, 'clock.mjs');
-writeFileSync(
-  clock,
-  `const now = () => process.hrtime.bigint();
-process.on('SIGTERM', () => { const heard = now(); process.stdout.write('heard ' + heard + '\\n', () => { process.stdout.write('ended ' + now() + '\\n', () => process.exit(0)); }); });
-setInterval(() => {}, 1 << 30);
-process.stdout.write('up\\n');`,
-);
+const options = readOptions(process.argv.slice(2), PROBES);
+if (options.text !== undefined) leave(options.text, options.status);
+if (!existsSync(join(ROOT, 'dist/cli.cjs'))) leave('gsup is not built: run "npm run build" first', 1);
+// Before minutes are spent on what it is to be held against.
+const baseline = options.compare === undefined ? null : readBaseline(options.compare);
 
-const supervisors = {
-  gsup: [...gsup, '--'],
-  'bare Node': [process.execPath, forwarder],
-  ...(has('dumb-init') ? { 'dumb-init -c': ['dumb-init', '-c'] } : {}),
-  ...(has('tini') ? { tini: ['tini', '-s', '--'] } : {}),
-};
+const note = (text) => console.error(`  ${text}`);
+const begun = performance.now();
+const bench = createBench({
+  scratch: createScratch(),
+  isQuick: options.quick,
+  rounds: options.rounds,
+  note,
+  makers: MAKERS,
+  slow: SLOW,
+});
+const results = await measure();
+const text = textOf(results);
+console.log(text);
+if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
+if (options.markdown !== undefined) writeMarkdown(options.markdown, text);
+if (options.svg !== undefined) writeFileSync(options.svg, picture(results.rows, results.machine.text));
+process.exit(baseline === null ? 0 : compared());
 
-console.log(`Node ${process.versions.node}, ${cpus().length} cores, ${rounds} rounds, medians\n`);
-await wall();
-await memory();
-await latencies();
-await ceilings();
-rmSync(folder, { recursive: true });
-
-async function wall() {
-  const node = [];
-  const run = [];
-  for (let round = 0; round < rounds; round++) {
-    node.push(timed([process.execPath, '-e', '0']));
-    run.push(timed([...gsup, '--', 'true']));
-  }
-  console.log(
-    `wall of "gsup run -- true": ${median(run).toFixed(1)} ms, ${(median(run) / median(node)).toFixed(2)} x node -e 0 (goal 1.8)`,
-  );
-}
-
-async function memory() {
-  const node = spawn(process.execPath, ['-e', 'setInterval(()=>{},1e9)'], { stdio: 'ignore' });
-  const run = spawn(gsup[0], [...gsup.slice(1), '--', 'sleep', '1000'], { stdio: ['ignore', 'ignore', 'pipe'] });
-  await seen(run.stderr, /"spawned"/);
-  // Both have had time to come to rest: what is asked for is the memory of a supervisor that waits.
-  await new Promise((rested) => setTimeout(rested, 2_000));
-  const [its, ours] = [pss(node.pid), pss(run.pid)];
-  node.kill();
-  await ended(run, 'SIGTERM');
-  console.log(
-    `memory (Pss) of "gsup run -- sleep": ${(ours / 1024).toFixed(1)} MiB, ${(ours / its).toFixed(2)} x idle Node (goal 1.4)`,
-  );
-}
-
-async function latencies() {
-  console.log('\n| | SIGTERM to handler, ms | exit to exit, ms |\n|---|---|---|');
-  const results = Object.fromEntries(Object.keys(supervisors).map((name) => [name, { heard: [], left: [] }]));
-  for (let round = 0; round < rounds; round++) {
-    for (const [name, [file, ...args]] of Object.entries(supervisors)) {
-      const child = spawn(file, [...args, process.execPath, clock], { stdio: ['ignore', 'pipe', 'ignore'] });
-      let text = '';
-      child.stdout.setEncoding('utf8').on('data', (part) => (text += part));
-      await seen(child.stdout, /up/);
-      await new Promise((rested) => setTimeout(rested, 150));
-      const sent = process.hrtime.bigint();
-      const exited = new Promise((end) => child.once('exit', () => end(process.hrtime.bigint())));
-      child.kill('SIGTERM');
-      const gone = await exited;
-      await new Promise((closed) => (child.stdout.closed ? closed() : child.stdout.once('close', closed)));
-      results[name].heard.push(Number(BigInt(/heard (\d+)/.exec(text)[1]) - sent) / 1e6);
-      results[name].left.push(Number(gone - BigInt(/ended (\d+)/.exec(text)[1])) / 1e6);
+async function measure() {
+  const [loadBefore] = loadavg();
+  const [rows, tables] = [[], []];
+  for (const [at, probe] of options.chosen.entries()) {
+    const place = `[${at + 1}/${options.chosen.length}]`;
+    const elapsed = performance.now() - begun;
+    if (options.quick && options.only === undefined && elapsed > QUICK_MS) {
+      note(`${place} ${probe.name} is left out: ${seconds(elapsed)} are over, and --quick has two minutes`);
+      continue;
     }
+    console.error(`${place} ${probe.name}: ${probe.about} (${seconds(elapsed)} elapsed)`);
+    for (const one of await probe.run(bench))
+      (one.lines === undefined ? rows : tables).push({ probe: probe.name, group: probe.group, ...one });
   }
-  for (const [name, { heard, left }] of Object.entries(results)) {
-    console.log(`| ${name} | ${median(heard).toFixed(2)} | ${median(left).toFixed(1)} |`);
+  console.error(`done in ${seconds(performance.now() - begun)}`);
+  return { machine: machineOf(loadBefore), at: new Date().toISOString(), isQuick: options.quick, rows, tables };
+}
+
+function machineOf(loadBefore) {
+  const [cores, kernel, node] = [cpus().length, release(), process.versions.node];
+  const versions = Object.fromEntries(bench.versions);
+  const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  const load = `load ${loadBefore.toFixed(1)} before, ${loadavg()[0].toFixed(1)} after`;
+  return {
+    cores,
+    kernel,
+    node,
+    versions,
+    load,
+    text: `Node ${node}, ${cores} cores, Linux ${kernel}, ${names.join(', ')}`,
+  };
+}
+
+function textOf({ machine, at, rows, tables }) {
+  const kind = options.quick ? '`--quick`: few rounds, small amounts' : 'medians';
+  const head = `${machine.text}; ${machine.load}; ${at.slice(0, 10)}; ${kind} (min–max).`;
+  const groups = Object.entries(GROUPS).map(([group, title]) => ({
+    title: `### ${title}`,
+    rows: rows.filter((row) => row.group === group),
+  }));
+  const own = tables.map(({ title, columns, lines }) => `${title}\n\n${markdown(['', ...columns], lines)}`);
+  return [head, tablesOf(groups), ...own].filter((part) => part !== '').join('\n\n');
+}
+
+function compared() {
+  const found = compare(baseline, results);
+  console.error(`\nbeside ${options.compare} of ${baseline.at.slice(0, 10)}${warning()}:\n${comparisonText(found)}`);
+  return found.worse.length > 0 ? 1 : 0;
+}
+
+function warning() {
+  return baseline.isQuick === results.isQuick ? '' : ' (one of the two is --quick: other amounts, other figures)';
+}
+
+function readBaseline(file) {
+  try {
+    const read = JSON.parse(readFileSync(file, 'utf8'));
+    if (!Array.isArray(read.rows)) throw new Error('it has no rows; --json makes such a file');
+    return read;
+  } catch (error) {
+    return leave(`can not compare with ${file}: ${error.message}`, 2);
   }
 }
 
-async function ceilings() {
-  const stubborn = ['sh', '-c', 'trap "" TERM; echo up; while :; do sleep 0.2; done'];
-  console.log(
-    `\nstubborn child, grace 1 s: gone after ${(await stop(['--grace', '1s', '--', ...stubborn], 1)).toFixed(0)} ms (goal 1100)`,
-  );
-  const slow = [process.execPath, resolve('fixtures/slow.mjs')];
-  console.log(`a child that needs 0.7 s: gone after ${(await stop(['--', ...slow], 1)).toFixed(0)} ms (goal 750)`);
-  console.log(
-    `50 stubborn children, grace 1 s: gone after ${(await stop(['-i', '50', '--grace', '1s', '--', ...stubborn], 50)).toFixed(0)} ms`,
-  );
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(0)} s`;
 }
 
-async function stop(args, count) {
-  const child = spawn(gsup[0], [...gsup.slice(1), ...args], { stdio: ['ignore', 'pipe', 'ignore'] });
-  let text = '';
-  await new Promise((up) => {
-    child.stdout.on('data', (part) => {
-      text += part;
-      if (text.split('up\n').length > count) up();
-    });
-  });
-  const sent = performance.now();
-  await ended(child, 'SIGTERM');
-  return performance.now() - sent;
-}
-
-function timed([file, ...args]) {
-  const begun = performance.now();
-  spawnSync(file, args, { stdio: 'ignore' });
-  return performance.now() - begun;
-}
-
-function ended(child, signal) {
-  const gone = new Promise((end) => child.once('exit', end));
-  child.kill(signal);
-  return gone;
-}
-
-function seen(stream, pattern) {
-  return new Promise((found) => {
-    let text = '';
-    stream.on('data', (part) => {
-      text += part;
-      if (pattern.test(text)) found();
-    });
-  });
-}
-
-function pss(pid) {
-  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))[1]);
-}
-
-function median(numbers) {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
-}
-
-function has(program) {
-  return spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+function leave(said, status) {
+  (status === 0 ? console.log : console.error)(said);
+  process.exit(status);
 }
