@@ -27,6 +27,9 @@ export type EndFacts = {
   readonly isNode: boolean;
 };
 
+/** In place of a pid, of a run whose records are gone: only what the state has kept is known. */
+export const FORGOTTEN = 0;
+
 /** The first that applies; the last always does. */
 export function explainEnd(facts: EndFacts): Cause {
   const end =
@@ -237,6 +240,13 @@ function fromOutside(facts: EndFacts): Cause | null {
   const signal = exited?.exitSignal;
   if (exited === undefined || signal == null) return null;
   const ran = ranFor(exited);
+  if (run.pid === FORGOTTEN && signal !== 'SIGKILL' && faultWords(signal) === null)
+    return {
+      kind: 'outside',
+      sentence: `${signal} ended it; who sent it is not recorded any more`,
+      facts: [],
+      next: null,
+    };
   if (exited.reason !== undefined)
     return {
       kind: 'passed-on',
@@ -270,6 +280,13 @@ function fromOutside(facts: EndFacts): Cause | null {
 }
 
 function bySigkill({ run, service, instance }: EndFacts, ran: string): Cause {
+  if (run.pid === FORGOTTEN && run.told['oom-checked'] === undefined)
+    return {
+      kind: 'outside',
+      sentence: 'SIGKILL ended it; who sent it is not recorded any more',
+      facts: [],
+      next: null,
+    };
   const told = run.told['oom-checked'];
   const oom = told?.oom ?? NO_FINDING;
   if (oom.verdict === 'yes')

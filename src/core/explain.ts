@@ -1,6 +1,6 @@
 /** Facts → why an instance is as it is: the cause in one sentence, what supports it, and the next step; pure. */
 import { formatDuration } from './duration.ts';
-import { type Cause, type EndFacts, explainEnd } from './explain-end.ts';
+import { type Cause, type EndFacts, explainEnd, FORGOTTEN } from './explain-end.ts';
 import { NO_FINDING } from './oom.ts';
 import { appPhaseRecord, recordMessage } from './record.ts';
 import type { ServiceSpec } from './service.ts';
@@ -31,7 +31,7 @@ export function endedRun(runs: readonly RunStory[], state: InstanceState): RunSt
 /** Its records are gone: what the state has kept. */
 function ofState({ code, signal, by, at }: LastExit): RunStory {
   const exited: Moment = { phase: 'exited', at, exitCode: code, exitSignal: signal };
-  const asked: Moment = { phase: 'stop-requested', at, pid: 0, reason: '' };
+  const asked: Moment = { phase: 'stop-requested', at, pid: FORGOTTEN, reason: '' };
   const oom: Moment = { phase: 'oom-checked', at, oom: { ...NO_FINDING, verdict: 'yes' } };
   const sent: Moment = { phase: 'signal-sent', at, ...(signal === null ? {} : { signal }) };
   const told = {
@@ -39,7 +39,7 @@ function ofState({ code, signal, by, at }: LastExit): RunStory {
     ...(by === 'gsup' ? { 'stop-requested': asked, ...(signal === null ? {} : { 'signal-sent': sent }) } : {}),
     ...(by === 'oom' ? { 'oom-checked': oom } : {}),
   };
-  return { pid: 0, told, appPhases: [] };
+  return { pid: FORGOTTEN, told, appPhases: [] };
 }
 
 /** Why it is as it is. */

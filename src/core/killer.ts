@@ -4,8 +4,8 @@ import type { InstanceEvent } from './event.ts';
 import type { InstanceState, LastExit, Step, Stopping } from './state.ts';
 
 /** The question, where there is one. */
-export function findKiller({ run, pid, exit }: Stopping): readonly InstanceEffect[] {
-  if (exit === null || exit.signal !== 'SIGKILL' || exit.by !== 'outside') return [];
+export function findKiller({ run, pid, exit, forwarded = [] }: Stopping): readonly InstanceEffect[] {
+  if (exit === null || exit.signal !== 'SIGKILL' || exit.by !== 'outside' || forwarded.includes('SIGKILL')) return [];
   return [{ do: 'find-killer', run, pid, exitedAt: exit.at }];
 }
 

@@ -94,7 +94,7 @@ export function leaderExited(was: Stopping, event: Of<'exited'>, context: Contex
   const isOurs =
     event.signal !== null &&
     ((was.hasKilled && event.signal === 'SIGKILL') || (was.signalledAt !== null && event.signal === was.signal));
-  const exit = lastExit(event, isOurs || wasPassedOn(was, event.signal) ? 'gsup' : 'outside');
+  const exit = lastExit(event, isOurs ? 'gsup' : 'outside');
   const state: Stopping = { ...was, exit, rung: beforeExited(was) };
   return climb(state, event.at, context, [...leave(was), exitRecord(state, event.at), ...findKiller(state)]);
 }
@@ -174,7 +174,7 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     deadline: event.at + stop.graceMs,
     latest: null,
     appSays: null,
-    exit: lastExit(event, wasPassedOn(was, event.signal) ? 'gsup' : 'outside'),
+    exit: lastExit(event, event.signal === null ? 'self' : 'outside'),
     survivors: [],
     hasKilled: false,
     isForced: false,

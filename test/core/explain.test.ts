@@ -561,10 +561,7 @@ describe('the whole', () => {
     [{ code: 1, signal: null, by: 'self', at: 1 }, 'it ended by itself with exit 1'],
     [{ code: null, signal: 'SIGTERM', by: 'gsup', at: 1 }, 'gsup stopped it: SIGTERM ended it'],
     [{ code: null, signal: 'SIGKILL', by: 'oom', at: 1 }, "the kernel's OOM killer ended it: memory ran out"],
-    [
-      { code: null, signal: 'SIGHUP', by: 'outside', at: 1 },
-      'SIGHUP ended it, and gsup did not send it: somebody else did, or it did itself',
-    ],
+    [{ code: null, signal: 'SIGHUP', by: 'outside', at: 1 }, 'SIGHUP ended it; who sent it is not recorded any more'],
   ];
   test.each(kept)('when the journal is gone, what the state has kept is told: %o', (lastExit, sentence) => {
     expect(whyOf({ ...LIFE, name: 'stopped', lastExit }, []).sentence).toBe(sentence);
