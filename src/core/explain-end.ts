@@ -211,7 +211,7 @@ function stopped({ run, service }: EndFacts): Cause | null {
   return {
     kind: undone.length === 0 ? 'stopped' : 'left-undone',
     sentence: `${by} stopped it: ${wayDown(signal, exited)}${took}${left}`,
-    facts: stopFacts(run),
+    facts: undone.length === 0 ? stopFacts(run) : killFacts(run),
     next:
       undone.length === 0
         ? null

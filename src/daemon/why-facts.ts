@@ -72,7 +72,7 @@ export async function why(daemon: Daemon, name: string): Promise<WhyView> {
     command: commandOf(spec.program),
     cause,
     ends: runs.filter(hasEnded).slice(-ENDS).map(endOf),
-    pending: pendingOf(state, runs, ended),
+    pending: isSpoken(cause.kind) ? pendingOf(state, runs, ended) : null,
     stderr: isSpoken(cause.kind) ? shownOf(stderr) : [],
     budget: stopBudget({ services: [{ ...service.spec, dependsOn: {} }], shutdownTimeoutMs }),
     outer: await outerLimitOf(process.env),
@@ -166,7 +166,10 @@ function sinceOf(state: InstanceState, records: readonly Moment[]): number | nul
 /** Of the stop that goes on, else of the end that is explained. */
 function pendingOf(state: InstanceState, runs: readonly RunStory[], ended: RunStory | null): string | null {
   const run = state.name === 'stopping' ? runs.findLast(({ pid }) => pid === state.pid) : ended;
-  const last = run?.told['kill-sent']?.appPhase === undefined ? run?.appPhases.at(-1) : run.told['kill-sent'];
+  const last =
+    run?.told['kill-sent']?.appPhase === undefined
+      ? run?.appPhases.findLast(({ appPhase }) => appPhase !== 'report')
+      : run.told['kill-sent'];
   return last === undefined ? null : recordMessage({ ...last, phase: 'app-phase' });
 }
 
