@@ -1,5 +1,14 @@
 /** The one table of the control socket: method, path and reply of each call; what it takes stands in `inputs.ts`. Client and handlers are derived from it. */
-import type { EnvironmentView, InstanceView, LogEntry, OperationLine, PingReply, ServiceView, Told, WhyView } from './types.ts';
+import type {
+  EnvironmentView,
+  InstanceView,
+  LogEntry,
+  OperationLine,
+  PingReply,
+  ServiceView,
+  Told,
+  WhyView,
+} from './types.ts';
 
 /** Changes when an older client or daemon could misread the other. */
 export const PROTOCOL = 1;
