@@ -27,6 +27,7 @@ export const INPUTS = {
   ping: nothing,
   list: v.object({ usage: flag }),
   show: v.object({ name: v.string() }),
+  why: v.object({ name: v.string() }),
   environment: v.object({ name: v.string(), compareWith: v.optional(environment) }),
   start: v.object({ names, environment: v.optional(environment) }),
   stop: v.object({ names }),

@@ -1,5 +1,14 @@
 /** The one table of the control socket: method, path and reply of each call; what it takes stands in `inputs.ts`. Client and handlers are derived from it. */
-import type { EnvironmentView, InstanceView, LogEntry, OperationLine, PingReply, ServiceView, Told } from './types.ts';
+import type {
+  EnvironmentView,
+  InstanceView,
+  LogEntry,
+  OperationLine,
+  PingReply,
+  ServiceView,
+  Told,
+  WhyView,
+} from './types.ts';
 
 /** Changes when an older client or daemon could misread the other. */
 export const PROTOCOL = 1;
@@ -18,6 +27,7 @@ export const ROUTES = {
   ping: call<PingReply>('GET', '/v1/ping'),
   list: call<readonly InstanceView[]>('GET', '/v1/instances'),
   show: call<ServiceView>('GET', '/v1/services/:name'),
+  why: call<WhyView>('GET', '/v1/services/:name/why'),
   environment: call<EnvironmentView>('POST', '/v1/services/:name/environment'),
   start: stream<OperationLine>('POST', '/v1/start'),
   stop: stream<OperationLine>('POST', '/v1/stop'),

@@ -1,4 +1,6 @@
 /** What the control socket tells: instances, services, records, results. Lengths in ms, moments in epoch ms. */
+import type { OuterLimit, StopBudget } from '../core/budget.ts';
+import type { Cause } from '../core/explain-end.ts';
 import type { InstanceName } from '../core/name.ts';
 import type { PhaseRecord, Verdict } from '../core/record.ts';
 import type { LogPolicy, ServiceSpec } from '../core/service.ts';
@@ -119,4 +121,37 @@ export type EnvironmentView = {
   readonly environment: Readonly<Record<string, string>>;
   /** What `--update-env` with the caller's environment would change; `null`: not asked. */
   readonly diff: readonly { readonly name: string; readonly from: string | null; readonly to: string | null }[] | null;
+};
+
+/** One end of a run, as `why` lists them. */
+export type EndView = {
+  readonly at: number;
+  readonly pid: number | null;
+  /** How long it ran; `null`: it never did, or its start is not recorded any more. */
+  readonly ranMs: number | null;
+  /** `exit 1`, `killed by SIGKILL`, `could not be started`. */
+  readonly exit: string;
+  /** Who or what ended it; `null`: it did by itself. */
+  readonly reason: string | null;
+  /** `again in 250ms`, `given up`; `null`: it was to end. */
+  readonly outcome: string | null;
+};
+
+/** `gsup why`: how an instance stands and why. */
+export type WhyView = {
+  readonly view: InstanceView;
+  /** Of its service, the other instances. */
+  readonly others: readonly InstanceView[];
+  /** When it came to be as it is; `null`: it is not recorded any more. */
+  readonly since: number | null;
+  readonly command: string;
+  readonly cause: Cause;
+  /** The last ones, oldest first. */
+  readonly ends: readonly EndView[];
+  /** What the app said last of its own shutdown, in the run that is explained: `closing, pending hooks db`. */
+  readonly pending: string | null;
+  /** What it wrote last before its end. */
+  readonly stderr: readonly string[];
+  readonly budget: StopBudget;
+  readonly outer: OuterLimit | null;
 };

@@ -17,6 +17,7 @@ const COMMANDS = {
   apply: async () => (await import('./commands/apply.ts')).applyCommand(),
   ls: async () => (await import('./commands/ls.ts')).lsCommand(),
   show: async () => (await import('./commands/ls.ts')).showCommand(),
+  why: async () => (await import('./commands/why.ts')).whyCommand(),
   env: async () => (await import('./commands/ls.ts')).envCommand(),
   logs: async () => (await import('./commands/logs.ts')).logsCommand(),
   events: async () => (await import('./commands/logs.ts')).eventsCommand(),

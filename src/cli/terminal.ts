@@ -9,3 +9,9 @@ export function allowsColour(stream: { readonly isTTY?: boolean }): boolean {
 export function terminalWidth(stream: { readonly isTTY?: boolean; readonly columns?: number }): number {
   return stream.isTTY === true ? (stream.columns ?? 80) : Number.POSITIVE_INFINITY;
 }
+
+/** Whether the locale writes UTF-8 (locale(7): LC_ALL before LC_CTYPE before LANG). */
+export function allowsUnicode(environment: Readonly<Record<string, string | undefined>>): boolean {
+  const locale = environment['LC_ALL'] || environment['LC_CTYPE'] || environment['LANG'] || '';
+  return /utf-?8/i.test(locale);
+}

@@ -17,6 +17,8 @@ export type InstanceEffect =
   | { readonly do: 'end-check'; readonly run: number }
   | { readonly do: 'run-hook'; readonly run: number }
   | { readonly do: 'end-hook'; readonly run: number }
+  /** Whether the kernel did it, of a SIGKILL that was not ours. */
+  | { readonly do: 'find-killer'; readonly run: number; readonly pid: number; readonly exitedAt: number }
   | { readonly do: 'find-survivors'; readonly run: number }
   | { readonly do: 'signal-survivors'; readonly run: number; readonly signal: SignalName; readonly hasGroupIt: boolean }
   | { readonly do: 'kill-survivors'; readonly run: number }

@@ -1,4 +1,5 @@
 /** What has happened: the events that a supervisor's decisions are made from. Past participles; `at` is the clock's ms. */
+import type { OomFinding } from './oom.ts';
 import type { Survivor } from './record.ts';
 import type { ServiceSpec } from './service.ts';
 import type { SignalName } from './signal.ts';
@@ -71,6 +72,15 @@ export type InstanceEvent =
   | { readonly type: 'logs-ended'; readonly at: number; readonly run: number }
   /** A new supervisor has looked for what the one before it left: the pid of the leader that lives, or `null`. */
   | { readonly type: 'restored'; readonly at: number; readonly run: number; readonly pid: number | null }
+  /** What is known of a SIGKILL that was not ours. It comes when the next run may have begun, so it is no news of a run. */
+  | {
+      readonly type: 'killer-found';
+      readonly at: number;
+      readonly pid: number;
+      /** When that process ended. */
+      readonly exitedAt: number;
+      readonly oom: OomFinding;
+    }
   /** What the app says of its own shutdown. */
   | {
       readonly type: 'app-told';

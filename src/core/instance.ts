@@ -3,6 +3,7 @@ import { restoredBackoff, restoredFailed, restoredRunning, restoredStarting, res
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent, InstanceEventType } from './event.ts';
 import { startExtended, stopExtended } from './extend.ts';
+import { killerFound } from './killer.ts';
 import {
   backedOff,
   dependencyFailed,
@@ -43,15 +44,24 @@ type Handler<S extends StateName, E extends InstanceEventType> = (
 ) => Step;
 type Table = { readonly [S in StateName]: { readonly [E in InstanceEventType]?: Handler<S, E> } };
 
-const idle = { 'start-requested': start, 'dependency-failed': dependencyFailed } as const;
+/** News of a run that may be over. */
+const late = { 'killer-found': killerFound } as const;
+const idle = { ...late, 'start-requested': start, 'dependency-failed': dependencyFailed } as const;
 
 /** An empty cell means: nothing happens. @public (docs/states.md is made from it) */
 export const INSTANCE_TABLE: Table = {
   stopped: { ...idle },
   exited: { ...idle, 'stop-requested': stopIdle },
-  failed: { 'start-requested': start, 'stop-requested': stopIdle, exited: refused, restored: restoredFailed },
-  backoff: { 'start-requested': start, 'stop-requested': stopIdle, 'timed-out': backedOff, restored: restoredBackoff },
+  failed: { ...late, 'start-requested': start, 'stop-requested': stopIdle, exited: refused, restored: restoredFailed },
+  backoff: {
+    ...late,
+    'start-requested': start,
+    'stop-requested': stopIdle,
+    'timed-out': backedOff,
+    restored: restoredBackoff,
+  },
   starting: {
+    ...late,
     'start-requested': startBeforeSpawn,
     spawned,
     'spawn-failed': refused,
@@ -66,6 +76,7 @@ export const INSTANCE_TABLE: Table = {
     'app-told': appTold,
   },
   running: {
+    ...late,
     unhealthy,
     'check-failed': checkFailed,
     'stop-requested': stopLive,
@@ -75,6 +86,8 @@ export const INSTANCE_TABLE: Table = {
     'app-told': appTold,
   },
   stopping: {
+    'signal-forwarded': (was, event) => [{ ...was, forwarded: [...(was.forwarded ?? []), event.signal] }, []],
+    ...late,
     extended: stopExtended,
     restored: restoredStopping,
     'app-told': appToldInStop,

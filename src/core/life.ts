@@ -20,12 +20,13 @@ export function start(was: InState<'stopped' | 'exited' | 'failed' | 'backoff'>,
     return [was, [record({ phase: 'notice', level: 'error', reason: `not started: ${was.reason}` })]];
   }
   const fresh: Life = { ...lifeOf(was), restarts: 0, history: NO_RESTARTS, reached: FRESH.reached };
-  const [state, effects] = beginRun(fresh, event.at);
+  const [state, effects] = beginRun(fresh, event.at, event.reason);
   return [state, was.name === 'backoff' ? [{ do: 'disarm', timer: 'backoff' }, ...effects] : effects];
 }
 
 export function spawned(was: InState<'starting'>, event: Of<'spawned'>, context: Context): Step {
-  const told = record({ phase: 'spawned', pid: event.pid, command: event.command });
+  const reason = was.startedBy == null ? {} : { reason: was.startedBy };
+  const told = record({ phase: 'spawned', pid: event.pid, command: event.command, ...reason });
   const live = { ...was, pid: event.pid, reached: { ...was.reached, started: true } };
   if (was.stopAsked) return stopLive(live, { ...was.stopAsked, type: 'stop-requested' }, context, [told]);
   const { ready } = context.spec;
@@ -51,7 +52,7 @@ export function refused(
     return [{ ...lifeOf(was), name: 'stopped' }, [release, told]];
   }
   if (was.stopAsked?.next === 'start') {
-    const [state, begun] = beginRun(lifeOf(was), event.at);
+    const [state, begun] = beginRun(lifeOf(was), event.at, was.stopAsked.reason);
     return [state, [release, ...begun]];
   }
   if (event.exitStatus !== null) return fail(was, event.reason, event.exitStatus, [release]);

@@ -9,7 +9,7 @@ export function settle(was: Stopping, at: number, context: Context, effects: rea
   const life: Life = { ...lifeOf(was), lastExit: was.exit };
   if (was.next === 'stopped') return [{ ...life, name: 'stopped' }, effects];
   if (was.next === 'start') {
-    const [state, begun] = beginRun({ ...life, restarts: life.restarts + 1 }, at);
+    const [state, begun] = beginRun({ ...life, restarts: life.restarts + 1 }, at, was.isAsked ? was.reason : null);
     return [state, [...effects, ...begun]];
   }
   if (was.isFinal) return [{ ...life, name: 'exited' }, effects];
@@ -46,8 +46,8 @@ export function byPolicy(was: Life, end: End, context: Context, effects: readonl
   return [{ ...life, history, name: 'backoff', until: end.at + delayMs, reason }, [...effects, told, arm]];
 }
 
-/** A new run. */
-export function beginRun(life: Life, at: number): Step {
+/** A new run. `startedBy`: who asked for it; `null`: the restart policy. */
+export function beginRun(life: Life, at: number, startedBy: string | null = null): Step {
   const run = life.run + 1;
   return [
     {
@@ -56,6 +56,7 @@ export function beginRun(life: Life, at: number): Step {
       run,
       pid: null,
       startedAt: at,
+      startedBy,
       forwarded: [],
       stopAsked: null,
       readyBy: null,

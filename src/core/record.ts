@@ -1,9 +1,10 @@
 /** The phases of a life as they are recorded, and the one sentence that tells each to people. */
 import { formatDuration } from './duration.ts';
 import type { InstanceName } from './name.ts';
+import { describeOom, type OomFinding } from './oom.ts';
 import type { SignalName } from './signal.ts';
 
-type Phase =
+export type Phase =
   | 'shutdown-started'
   | 'wave-started'
   | 'shutdown-completed'
@@ -20,6 +21,7 @@ type Phase =
   | 'grace-warning'
   | 'kill-sent'
   | 'exited'
+  | 'oom-checked'
   | 'survivors-signalled'
   | 'survivors-killed'
   | 'stuck'
@@ -78,6 +80,8 @@ export type PhaseRecord = {
   readonly isComplete?: boolean;
   readonly appPhase?: string;
   readonly pending?: Readonly<Record<string, unknown>>;
+  /** Of a SIGKILL that gsup did not send. */
+  readonly oom?: OomFinding;
 };
 
 /** The sentence of a record, without time and instance: `SIGTERM to 812, grace 10s`. */
@@ -123,6 +127,7 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   'kill-sent': (r) =>
     `SIGKILL to ${r.target === 'group' ? 'group ' : ''}${r.pid}: ${r.reason}${r.appPhase === undefined ? '' : `; the app was at ${r.appPhase}${pending(r)}`}`,
   exited: (r) => `${describeExit({ code: r.exitCode ?? null, signal: r.exitSignal ?? null })} after ${ms(r.elapsedMs)}`,
+  'oom-checked': (r) => describeOom(r.oom),
   'survivors-signalled': (r) => `${r.signal} to ${survivors(r)}, ${ms(r.remainingMs)} left`,
   'survivors-killed': (r) => `SIGKILL to ${survivors(r)}`,
   stuck: (r) => `${r.reason}`,

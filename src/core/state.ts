@@ -7,11 +7,11 @@ import { NO_RESTARTS, type RestartHistory } from './restart.ts';
 import type { ServiceSpec, StopPolicy } from './service.ts';
 import type { SignalName } from './signal.ts';
 
-/** How a run ended and by whom: itself, the supervisor's signal, or a signal from elsewhere. */
+/** How a run ended and by whom: itself, the supervisor's signal, a signal from elsewhere, or the kernel for want of memory. */
 export type LastExit = {
   readonly code: number | null;
   readonly signal: SignalName | null;
-  readonly by: 'self' | 'gsup' | 'outside' | 'unknown';
+  readonly by: 'self' | 'gsup' | 'outside' | 'oom' | 'unknown';
   readonly at: number;
 };
 
@@ -51,6 +51,8 @@ export type Stopping = Life & {
   /** The policy of this stop, cut to its budget. */
   readonly stop: StopPolicy;
   readonly signal: SignalName;
+  /** Signals that were passed on to it. */
+  readonly forwarded: readonly SignalName[];
   /** When the stop signal was sent; `null` before. */
   readonly signalledAt: number | null;
   /** When the grace period ends; `null` before the signal. */
@@ -87,6 +89,8 @@ export type InstanceState =
       readonly name: 'starting';
       readonly pid: number | null;
       readonly startedAt: number;
+      /** Who asked for this run; `null`: the restart policy, or nobody knows. */
+      readonly startedBy: string | null;
       readonly forwarded: readonly SignalName[];
       readonly stopAsked: StopRequest | null;
       /** When it has to be ready; `null`: not spawned yet, or nothing tells. */

@@ -1,6 +1,7 @@
 /** The way down of an instance: it climbs the ladder with one rule, from the request, or from its own exit. */
 import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent } from './event.ts';
+import { findKiller } from './killer.ts';
 import { ceiling, fitStop, nextRung, type Rung, type Standing, stopLadder, WARN_AT } from './ladder.ts';
 import { appPhaseRecord, describeExit, type PhaseRecord } from './record.ts';
 import type { SignalName } from './signal.ts';
@@ -95,7 +96,7 @@ export function leaderExited(was: Stopping, event: Of<'exited'>, context: Contex
     ((was.hasKilled && event.signal === 'SIGKILL') || (was.signalledAt !== null && event.signal === was.signal));
   const exit = lastExit(event, isOurs ? 'gsup' : 'outside');
   const state: Stopping = { ...was, exit, rung: beforeExited(was) };
-  return climb(state, event.at, context, [...leave(was), exitRecord(state, event.at)]);
+  return climb(state, event.at, context, [...leave(was), exitRecord(state, event.at), ...findKiller(state)]);
 }
 
 /** What outlived the leader: the answer of the first look, or a change while their grace lasts. */
@@ -162,6 +163,7 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     name: 'stopping',
     pid: was.pid,
     startedAt: was.startedAt,
+    forwarded: was.forwarded,
     rung: 'kill-sent',
     isAsked: false,
     askedAt: event.at,
@@ -179,12 +181,12 @@ export function clearAfterExit(was: LiveState, event: Of<'exited'>, context: Con
     next: 'policy',
     failure: was.name === 'starting' ? 'ended before it was ready' : null,
     // SIGPIPE: the reader of its output is gone, and would be gone for the next run too.
-    isFinal: event.signal === 'SIGPIPE' || (event.signal !== null && was.forwarded.includes(event.signal)),
+    isFinal: event.signal === 'SIGPIPE' || wasPassedOn(was, event.signal),
   };
   const failure = state.failure === null ? null : `${describeExit(event)} before it was ready`;
   const isDone = event.code !== null && context.spec.restart.successExitCodes.includes(event.code);
   const told: Stopping = { ...state, failure: isDone ? null : failure };
-  return climb(told, event.at, context, [...endChecks(was), exitRecord(told, event.at)]);
+  return climb(told, event.at, context, [...endChecks(was), exitRecord(told, event.at), ...findKiller(told)]);
 }
 
 function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context, failure: string | null): Stopping {
@@ -194,6 +196,7 @@ function beginStop(was: LiveState, event: Of<'stop-requested'>, context: Context
     name: 'stopping',
     pid: was.pid,
     startedAt: was.startedAt,
+    forwarded: was.forwarded,
     rung: 'draining',
     isAsked: true,
     askedAt: event.at,
@@ -376,8 +379,19 @@ function lastExit(event: Of<'exited'>, bySignal: LastExit['by']): LastExit {
 
 function exitRecord(was: Stopping, at: number): InstanceEffect {
   const { code, signal } = was.exit ?? { code: null, signal: null };
-  return record({ phase: 'exited', pid: was.pid, exitCode: code, exitSignal: signal, elapsedMs: at - was.startedAt });
+  const isStop = was.isAsked && signal === was.signal;
+  const reason = wasPassedOn(was, signal) && !isStop && !was.hasKilled ? { reason: PASSED_ON } : {};
+  const elapsedMs = at - was.startedAt;
+  return record({ phase: 'exited', pid: was.pid, exitCode: code, exitSignal: signal, elapsedMs, ...reason });
 }
+
+/** Somebody had gsup send it that signal. */
+function wasPassedOn(was: { readonly forwarded?: readonly SignalName[] }, signal: string | null): boolean {
+  return was.forwarded?.some((one) => one === signal) === true;
+}
+
+/** Of an exit by a signal that gsup was told to send. */
+const PASSED_ON = 'by a signal that gsup passed on';
 
 function requested(was: Stopping, reason: string, at: number): InstanceEffect {
   const { drainDelayMs, preStop, graceMs } = was.stop;

@@ -39,6 +39,7 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
     },
     list: ({ usage }) => daemon.views(usage === true),
     show: ({ name }) => show(daemon, name),
+    why: async ({ name }) => (await import('./why-facts.ts')).why(daemon, name),
     environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
     start: ({ names, environment }) =>
       operate((tell) => {

@@ -229,7 +229,7 @@ class Following {
 }
 
 /** A line of events.ndjson: pino's `time` is our `at`. */
-function recordOf(line: string): Told | null {
+export function recordOf(line: string): Told | null {
   try {
     const { time, level, msg: _, ...fields } = JSON.parse(line);
     return { ...fields, at: time, ...(LEVELS[level] ? { level: LEVELS[level] } : {}) };

@@ -10,11 +10,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { killsOf } from './oom-counts.ts';
 import { readProcFile } from './proc-file.ts';
 import { readDescendants } from './processes.ts';
 
 /** Where ours are made: below the group that we are in; `null` when none can be made. Found once. */
 let parent: string | null | undefined;
+/** Whether ours count OOM kills. Found once. */
+let isCounting: boolean | undefined;
 
 /** A program that is over sooner isn't moved: the kernel may take 10 ms for it (it waits for RCU), and an exit waits with it. */
 const SETTLED_MS = 10;
@@ -28,6 +31,8 @@ export type Cgroup = {
   /** SIGKILL to all of it at once, however fast it forks (Linux 5.14). */
   kill(): void;
   remove(): void;
+  /** How many of its processes the kernel's OOM killer has ended; `null`: it does not count them. */
+  oomKills(): { readonly folder: string; readonly kills: number } | null;
 };
 
 /** Makes one and puts a process in, soon: what it starts from then on is in it, too. `null` where the machine or our rights don't allow it, and the token has to do. */
@@ -56,6 +61,12 @@ export function findCgroup(name: string): Cgroup | null {
 function handleOf(folder: string, timer?: NodeJS.Timeout): Cgroup {
   return {
     pids: () => readPids(join(folder, 'cgroup.procs')),
+    oomKills: () => {
+      // Of all or of none: it is as the group above them says.
+      isCounting ??= killsOf(folder) !== null;
+      const kills = isCounting ? killsOf(folder) : null;
+      return kills === null ? null : { folder, kills };
+    },
     kill: () => quietly(() => writeFileSync(join(folder, 'cgroup.kill'), '1')),
     remove: () => {
       clearTimeout(timer);

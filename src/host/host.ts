@@ -1,6 +1,7 @@
 /** The seam to a machine: what the supervisor may ask of one, types only. A host obeys and reports, it never decides. */
 import type { Slot } from '../core/event.ts';
 import type { NotifyMessage } from '../core/notify.ts';
+import type { OomFinding } from '../core/oom.ts';
 import type { Survivor } from '../core/record.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
@@ -96,6 +97,8 @@ export interface RunProcesses {
   signal(signal: SignalName | null, target: 'leader' | 'group'): void;
   /** A signal to the leader alone, as it came; no SIGCONT behind it. */
   forward(signal: SignalName): void;
+  /** Whether the kernel's OOM killer ended the leader, asked right after its end; `null`: nothing is to be told. */
+  findKiller(): Promise<OomFinding | null>;
   /** Every living process that belongs to the run beside its leader. */
   findSurvivors(): Promise<readonly Survivor[]>;
   /** The signal to each survivor; resolves when none is left. `skipGroup`: those in its group have had it. */

@@ -1,14 +1,19 @@
 /** A run's leader and all that belongs to it: whom signals reach, what survives, what it weighs. */
+import type { OomFinding } from '../core/oom.ts';
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Cgroup } from './cgroup.ts';
 import type { Connection, RunIdentity, RunProcesses } from './host.ts';
+import { lookSoon } from './oom-counts.ts';
 import { heldBy } from './peer.ts';
 import { isPolling } from './polling.ts';
 import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
 import { forwardSignal, sendSignal } from './signal.ts';
 import { inodeOf } from './socket-table.ts';
 import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
+
+/** From the end of a process to the question who ended it: a restart comes first, and the kernel's log is written by then. */
+const KILLER_WAIT_MS = 30;
 
 export class ProcessTree implements RunProcesses {
   readonly identity: RunIdentity & { readonly pid: number };
@@ -25,6 +30,7 @@ export class ProcessTree implements RunProcesses {
     this.identity = identity;
     this.#hasGroup = hasGroup;
     this.#cgroup = cgroup;
+    lookSoon();
   }
 
   get isAlive(): boolean {
@@ -50,6 +56,14 @@ export class ProcessTree implements RunProcesses {
 
   forward(signal: SignalName): void {
     if (this.#isAlive) forwardSignal(this.identity.pid, signal);
+  }
+
+  async findKiller(): Promise<OomFinding | null> {
+    // Its own cgroup goes with the run: it is asked now, everything else when the next run is there.
+    const own = this.#cgroup?.oomKills() ?? null;
+    await new Promise((resolve) => setTimeout(resolve, KILLER_WAIT_MS).unref());
+    const { findKiller } = await import('./oom.ts');
+    return findKiller(this.identity.pid, own);
   }
 
   findSurvivors(): Promise<readonly Survivor[]> {

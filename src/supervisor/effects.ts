@@ -194,6 +194,9 @@ export class InstanceEffects {
       case 'end-hook':
         this.#hook?.abort();
         break;
+      case 'find-killer':
+        this.#findKiller(effect);
+        break;
       case 'find-survivors':
         this.#then(this.#run?.processes?.findSurvivors(), (survivors) => ({
           type: 'survivors-found',
@@ -232,6 +235,12 @@ export class InstanceEffects {
 
   #then<T>(promise: Promise<T> | undefined, news: (result: T | undefined) => News): void {
     void Promise.resolve(promise).then((result) => this.#tell(news(result)));
+  }
+
+  #findKiller({ pid, exitedAt }: Extract<InstanceEffect, { do: 'find-killer' }>): void {
+    void this.#run?.processes?.findKiller().then((oom) => {
+      if (oom !== null) this.#tell({ type: 'killer-found', pid, exitedAt, oom });
+    });
   }
 
   #spawn(run: number): void {

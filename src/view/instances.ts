@@ -63,7 +63,8 @@ function wideCells(view: InstanceView, { now }: InstancesOptions): readonly Cell
 /** With the reason of the last one: `3 (exit 1 5m ago)`. */
 function restarts({ restarts: count, lastExit }: InstanceView, now: number): string {
   if (count === 0 || lastExit === null) return String(count);
-  const why = lastExit.signal ?? (lastExit.code === null ? 'unknown' : `exit ${lastExit.code}`);
+  const signal = lastExit.by === 'oom' ? 'OOM' : lastExit.signal;
+  const why = signal ?? (lastExit.code === null ? 'unknown' : `exit ${lastExit.code}`);
   return `${count} (${why} ${ago(lastExit.at, now)})`;
 }
 

@@ -24,6 +24,7 @@ export function journaldLine(record: PhaseRecord): string | null {
 }
 
 /** What people need not see: all went as it always does. */
-export function isQuiet({ phase, isComplete }: PhaseRecord): boolean {
+export function isQuiet({ phase, isComplete, oom }: PhaseRecord): boolean {
+  if (phase === 'oom-checked') return oom?.verdict === 'no' || oom?.verdict === 'unknown';
   return phase === 'logs-drained' && isComplete !== false;
 }

@@ -102,7 +102,8 @@ function optional(name: string, value: string): readonly (readonly [string, stri
   return value === '' ? [] : [[name, value]];
 }
 
-function commandOf(program: Program): string {
+/** As one line. */
+export function commandOf(program: Program): string {
   if (program.kind === 'command') return program.argv.join(' ');
   if (program.kind === 'shell') return `/bin/sh -c '${program.line}'`;
   const before = program.interpreter === null ? [] : [program.interpreter, ...program.interpreterArgs];

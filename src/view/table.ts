@@ -64,7 +64,7 @@ function fitted(text: string, width: number, { narrow: kind }: Column): readonly
 }
 
 /** Broken at spaces; a word longer than a line is broken where the line ends. */
-function wrap(text: string, width: number): readonly string[] {
+export function wrap(text: string, width: number): readonly string[] {
   const broken: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

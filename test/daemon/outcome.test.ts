@@ -55,6 +55,7 @@ const starting: InstanceState = {
   stopAsked: null,
   readyBy: null,
   isExtended: false,
+  startedBy: null,
   checkSays: null,
 };
 

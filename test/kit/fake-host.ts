@@ -262,6 +262,10 @@ class FakeRun implements HostRun, RunProcesses {
     return null;
   }
 
+  findKiller(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   findSurvivors(): Promise<readonly Survivor[]> {
     const found = this.#children().map(({ pid }) => ({
       pid,
