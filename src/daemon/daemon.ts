@@ -19,7 +19,7 @@ import { LogFile } from '../logs/log-file.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
-import { Supervisor } from '../supervisor/supervisor.ts';
+import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
@@ -99,7 +99,7 @@ export class Daemon {
       now: () => systemClock.now(),
       notice: (reason, level, of) => this.notice(reason, level, of),
     });
-    this.#store = new Store(home.state);
+    this.#store = new Store(home.state, () => this.supervisor.save());
     const { saved, problems } = this.#store.read();
     for (const problem of problems) this.notice(problem, 'error');
     if (problems.length > 0) {
@@ -118,7 +118,7 @@ export class Daemon {
       environmentOf: (service, isNext) => this.#environments.of(service, isNext),
       streamsOf: (of, spec) => this.#logs.streamsOf(of, spec),
       link,
-      save: () => this.#save(),
+      save: (snapshot, isForGood) => this.#save(snapshot, isForGood),
       onChange: () => {
         for (const listener of this.#changeListeners) listener();
       },
@@ -251,7 +251,7 @@ export class Daemon {
     this.supervisor.save();
     this.#isGone = true;
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
-    this.#store.flush();
+    this.#store.close();
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
     if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
@@ -357,12 +357,16 @@ export class Daemon {
   }
 
   /** A state that can't be kept stops nothing: it is told, and tried again. */
-  #save(): void {
+  #save(snapshot: Snapshot, isForGood: boolean): void {
     if (this.#isGone) return;
-    const { state, runs } = this.supervisor.snapshot;
-    const environments = this.#environments.names;
+    const kept: Saved = Object.assign(snapshot, {
+      bootId: this.#bootId,
+      environments: this.#environments.names,
+      file: this.#file,
+    });
     try {
-      this.#store.write({ state, runs, bootId: this.#bootId, environments, file: this.#file });
+      if (isForGood || this.#saveTimer !== null) this.#store.write(kept);
+      else this.#store.append(kept, (slot) => this.supervisor.identityIn(slot));
       if (this.#saveTimer !== null) {
         clearTimeout(this.#saveTimer);
         this.#saveTimer = null;
@@ -371,7 +375,7 @@ export class Daemon {
     } catch (error) {
       const isFirst = this.#saveTimer === null;
       if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
-      this.#saveTimer = setTimeout(() => this.#save(), SAVE_AGAIN_MS);
+      this.#saveTimer = setTimeout(() => this.supervisor.save(), SAVE_AGAIN_MS);
       if (isFirst) {
         const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
         this.notice(`the state can't be kept in ${this.home.state} (${why}); it is tried again`, 'error');

@@ -28,8 +28,11 @@ export type SupervisorOptions = {
   readonly streamsOf: StreamsOf;
   /** The socket that apps find in GSUP_LINK; `null`: none. */
   readonly link?: Link;
-  /** Keeps a snapshot; called before anything is spawned or signalled, and in the turn after every change. Must not throw. */
-  readonly save?: (snapshot: Snapshot) => void;
+  /**
+   * Keeps a snapshot; called before anything is spawned or signalled, and in the turn after every change. `isForGood`:
+   * somebody is told afterwards that it is done, so it has to outlive the machine too. Must not throw.
+   */
+  readonly save?: (snapshot: Snapshot, isForGood: boolean) => void;
   /** Told after every event that changed anything. */
   readonly onChange?: () => void;
   /** Instances that are no more. */
@@ -57,7 +60,9 @@ export class Supervisor {
   #state: SupervisorState;
   #isBusy = false;
   #batch: Decided[] | null = null;
+  /** What has changed is kept in the next turn. */
   #isUnsaved = false;
+  #isFlushed = true;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -76,9 +81,21 @@ export class Supervisor {
     return this.#ended;
   }
 
+  /** Its runs are collected when they are read. */
   get snapshot(): Snapshot {
-    const runs = [...this.#instances].flatMap(([name, { identity }]) => (identity === null ? [] : [[name, identity]]));
-    return { state: this.#state, runs: Object.fromEntries(runs) };
+    const instances = this.#instances;
+    return {
+      state: this.#state,
+      get runs() {
+        const runs = [...instances].flatMap(([name, { identity }]) => (identity === null ? [] : [[name, identity]]));
+        return Object.fromEntries(runs);
+      },
+    };
+  }
+
+  /** By what the run of a slot of that name is recognised, `null` when there is none. */
+  identityIn(slot: string): RunIdentity | null {
+    return this.#instances.get(slot)?.identity ?? null;
   }
 
   start(services: readonly string[], reason: string): void {
@@ -234,7 +251,7 @@ export class Supervisor {
     }
   }
 
-  /** What is about to be spawned or signalled is on disk before; everything else soon after. */
+  /** What is about to be spawned or signalled is kept before, so that the next supervisor knows of it; everything else soon after. */
   #keep(hasChanged: boolean, effects: readonly Effect[]): void {
     const { save } = this.#options;
     let isUrgent = false;
@@ -246,22 +263,28 @@ export class Supervisor {
       isUrgent ||= ['spawn', 'signal', 'send-shutdown'].includes(effect.effect.do);
     }
     if (save === undefined) return;
-    if (isUrgent) this.save();
+    this.#isFlushed &&= !isUrgent && !hasChanged;
+    if (isUrgent) this.#save(false);
     else if (hasChanged && !this.#isUnsaved) {
       this.#isUnsaved = true;
-      setImmediate(() => this.#isUnsaved && this.save());
+      setImmediate(() => this.#isUnsaved && this.#save(false));
     }
   }
 
-  /** What is not kept yet is kept now: before somebody is told that it is done. */
+  /** What is not kept for good yet is so now: before somebody is told that it is done. */
   flush(): void {
-    if (this.#isUnsaved) this.save();
+    if (!this.#isFlushed) this.save();
   }
 
-  /** Keeps the present state now. */
+  /** Keeps the present state now, for good. */
   save(): void {
+    this.#save(true);
+  }
+
+  #save(isForGood: boolean): void {
     this.#isUnsaved = false;
-    this.#options.save?.(this.snapshot);
+    this.#isFlushed = isForGood;
+    this.#options.save?.(this.snapshot, isForGood);
   }
 
   /** Signals go out first: nobody waits for a record to be written. */
