@@ -62,6 +62,7 @@ export class Daemon {
   #file: string | null;
   #saveTimer: NodeJS.Timeout | null = null;
   #isGone = false;
+  #isTelling = false;
 
   /** Takes up what the daemon before left, and starts what should run. */
   static async open(options: DaemonOptions): Promise<Daemon> {
@@ -119,9 +120,7 @@ export class Daemon {
       streamsOf: (of, spec) => this.#logs.streamsOf(of, spec),
       link,
       save: (snapshot, isForGood) => this.#save(snapshot, isForGood),
-      onChange: () => {
-        for (const listener of this.#changeListeners) listener();
-      },
+      onChange: () => this.#tellChange(),
       onForget: (of) => this.#forget(of),
       onSpec: (service, isCommitted) => this.#environments.settle(service, isCommitted),
     });
@@ -164,7 +163,17 @@ export class Daemon {
     this.#restore({ ...saved.runs, ...asked }, restored);
   }
 
-  /** Calls back for every change of the state from now on; the result ends it. */
+  /** Once for all changes of a turn: with a thousand services a thousand may listen. */
+  #tellChange(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    setImmediate(() => {
+      this.#isTelling = false;
+      for (const listener of this.#changeListeners) listener();
+    });
+  }
+
+  /** Calls back in the turn after each change of the state from now on; the result ends it. */
   onChange(callback: () => void): () => void {
     return listen(this.#changeListeners, callback);
   }
@@ -310,7 +319,9 @@ export class Daemon {
         journal.write(record, at);
         this.#options.onRecord(record, at);
         if (record.level === 'debug') return;
-        for (const listener of this.#recordListeners) listener({ ...record, at: Math.round(at) });
+        if (this.#recordListeners.size === 0) return;
+        const heard: Told = { ...record, at: Math.round(at) };
+        for (const listener of this.#recordListeners) listener(heard);
       },
       close: () => journal.close(),
     };

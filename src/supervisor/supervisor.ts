@@ -3,7 +3,15 @@ import type { Effect } from '../core/effect.ts';
 import type { InstanceEvent, InstanceRef, Slot, SupervisorEvent } from '../core/event.ts';
 import { instanceName, parseSlotName, slotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
-import { instancesOf, isOnTarget, type SupervisorState, slotsOf, specAt, stateAt } from '../core/root-state.ts';
+import {
+  decideTogether,
+  instancesOf,
+  isOnTarget,
+  type SupervisorState,
+  slotsOf,
+  specAt,
+  stateAt,
+} from '../core/root-state.ts';
 import { pidOf } from '../core/state.ts';
 import { step } from '../core/supervisor.ts';
 import type { Host, RunIdentity } from '../host/host.ts';
@@ -59,6 +67,7 @@ export class Supervisor {
   #end: (state: SupervisorState) => void = () => {};
   #state: SupervisorState;
   #isBusy = false;
+  #isWorkDue = false;
   #batch: Decided[] | null = null;
   /** What has changed is kept in the next turn. */
   #isUnsaved = false;
@@ -196,19 +205,40 @@ export class Supervisor {
     this.#work();
   }
 
+  /** All that has come is decided at once, then done: where a hundred processes end in one moment that is one save. */
   #work(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        const { hasChanged, effects, at } = this.#decide(next);
-        this.#keep(hasChanged, effects);
-        this.#run(effects, at);
-        if (hasChanged) this.#options.onChange?.();
-      }
+      while (this.#queue.length > 0) this.#carryOut(this.#decideAll(this.#queue.splice(0)));
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  #decideAll(events: readonly SupervisorEvent[]): readonly Decided[] {
+    return decideTogether(() => events.map((event) => this.#decide(event)));
+  }
+
+  #carryOut(decided: readonly Decided[]): void {
+    const hasChanged = decided.some((one) => one.hasChanged);
+    this.#keep(
+      hasChanged,
+      decided.flatMap(({ effects }) => effects),
+    );
+    for (const { effects, at } of decided) this.#run(effects, at);
+    if (hasChanged) this.#options.onChange?.();
+  }
+
+  /** News of a process: what else comes in this turn is decided with it. */
+  #soon(event: SupervisorEvent): void {
+    this.#queue.push(event);
+    if (this.#isBusy || this.#isWorkDue) return;
+    this.#isWorkDue = true;
+    queueMicrotask(() => {
+      this.#isWorkDue = false;
+      this.#work();
+    });
   }
 
   #decide(event: SupervisorEvent): Decided {
@@ -233,20 +263,15 @@ export class Supervisor {
     const batch: Decided[] = [];
     this.#batch = batch;
     try {
-      return work();
+      return decideTogether(work);
     } finally {
       this.#batch = null;
       this.#isBusy = true;
       try {
-        this.#keep(
-          batch.some(({ hasChanged }) => hasChanged),
-          batch.flatMap(({ effects }) => effects),
-        );
-        for (const { effects, at } of batch) this.#run(effects, at);
+        this.#carryOut(batch);
       } finally {
         this.#isBusy = false;
       }
-      this.#options.onChange?.();
       this.#work();
     }
   }
@@ -342,7 +367,7 @@ export class Supervisor {
     const known = this.#instances.get(name);
     if (known !== undefined) return known;
     if (stateAt(this.#state, of) === undefined) return undefined;
-    const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
+    const report = (event: InstanceEvent) => this.#soon({ type: 'instance', of, event });
     const specOf = () => {
       const service = this.#state.services[of.service];
       if (service === undefined) return undefined;
