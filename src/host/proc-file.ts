@@ -29,14 +29,26 @@ let reserve: number | null = null;
  * be looked at would count as gone.
  */
 function withDescriptor<T>(read: () => T): T {
-  reserve ??= openSync('/dev/null', 'r');
+  reserve ??= openReserve();
   try {
     return read();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EMFILE' || reserve === null) throw error;
     closeSync(reserve);
-    reserve = null;
-    return read();
+    try {
+      return read();
+    } finally {
+      // In the same turn, before anybody else takes it.
+      reserve = openReserve();
+    }
+  }
+}
+
+function openReserve(): number | null {
+  try {
+    return openSync('/dev/null', 'r');
+  } catch {
+    return null;
   }
 }
 
