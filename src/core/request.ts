@@ -124,8 +124,8 @@ export function removeServices(was: SupervisorState, event: Of<'remove'>, random
 }
 
 /** Instances beyond the count, and services that leave, are dropped once they are down; `null` when there is none. */
-export function dropGone(was: SupervisorState): RootStep | null {
-  for (const service of Object.values(was.services)) {
+export function dropGone(was: SupervisorState, among: readonly ServiceState[]): RootStep | null {
+  for (const service of among) {
     const { spec, instances, isLeaving, spares } = service;
     const count = isLeaving ? 0 : spec.instances;
     const last = instances.at(-1);
@@ -142,8 +142,13 @@ export function dropGone(was: SupervisorState): RootStep | null {
 }
 
 /** Spares that no rolling restart has a use for are stopped, and dropped once they are down; `null` when there is none. */
-export function clearSpares(was: SupervisorState, at: number, random: number): RootStep | null {
-  for (const service of Object.values(was.services)) {
+export function clearSpares(
+  was: SupervisorState,
+  among: readonly ServiceState[],
+  at: number,
+  random: number,
+): RootStep | null {
+  for (const service of among) {
     for (const [key, spare] of Object.entries(service.spares)) {
       const index = Number(key);
       if (service.rolling?.underWay[index]?.how === 'beside') continue;
@@ -199,7 +204,7 @@ export function startWaiting(was: SupervisorState, service: ServiceState, at: nu
         reason: `it depends on ${impossible.name}, which did not get ${impossible.condition}`,
       }
     : { type: 'start-requested', at, reason: waiting?.reason ?? '' };
-  let state: SupervisorState = { ...was, services: { ...was.services, [spec.name]: { ...service, waiting: null } } };
+  let state = withService(was, { ...service, waiting: null });
   const effects: Effect[] = [];
   for (const index of waiting?.indexes ?? []) {
     let more: readonly Effect[];

@@ -186,7 +186,33 @@ export function stepEach(
 
 /** The state with one service changed. */
 export function withService(was: SupervisorState, service: ServiceState): SupervisorState {
-  return { ...was, services: { ...was.services, [service.spec.name]: service } };
+  return { ...was, services: withEntry(was.services, service) };
+}
+
+type Services = Record<string, ServiceState>;
+
+/** Maps that were made by the decisions under way; `null`: none are. */
+let ours: WeakSet<object> | null = null;
+
+/**
+ * Makes decisions of which only the last state is looked at by others. A map of a thousand services takes a tenth to
+ * half of a millisecond to copy, several times for each event: here it is copied once, and the copy written to.
+ */
+export function decideTogether<T>(decide: () => T): T {
+  if (ours !== null) return decide();
+  ours = new WeakSet();
+  try {
+    return decide();
+  } finally {
+    ours = null;
+  }
+}
+
+function withEntry(was: SupervisorState['services'], service: ServiceState): SupervisorState['services'] {
+  const services: Services = ours?.has(was) ? (was as Services) : { ...was };
+  ours?.add(services);
+  services[service.spec.name] = service;
+  return services;
 }
 
 /** Every instance of these services that is not down, spares too. */

@@ -18,6 +18,7 @@ import {
   liveInstances,
   type RootStep,
   record,
+  type ServiceState,
   type SupervisorState,
   stateAt,
   stepOne,
@@ -31,13 +32,13 @@ export function step(was: SupervisorState, event: SupervisorEvent, random: numbe
     case 'start':
       return settle(...startServices(was, event), event.at, random);
     case 'instance': {
+      // Asked before: the map that it stands in may be the same one afterwards.
+      const nameBefore = nameOf(was, event.of);
       const [stepped, effects] = stepOne(was, event.of, event.event, random);
       const [state, more] = settling(stepped, event.of, event.event);
       const all = more.length === 0 ? effects : [...effects, ...more];
       const hasMoved =
-        state !== stepped ||
-        nameOf(was, event.of) !== nameOf(state, event.of) ||
-        NEWS_OF_PROCESSES.includes(event.event.type);
+        state !== stepped || nameBefore !== nameOf(state, event.of) || NEWS_OF_PROCESSES.includes(event.event.type);
       return hasMoved ? settle(state, all, event.event.at, random) : [state, all];
     }
     case 'stop':
@@ -79,21 +80,20 @@ function settle(was: SupervisorState, before: readonly Effect[], at: number, ran
 
 function settleOnce(was: SupervisorState, at: number, random: number): RootStep | null {
   if (was.hasEnded) return null;
-  const dropped = dropGone(was) ?? clearSpares(was, at, random);
+  const open = Object.values(was.services).filter(isOpen);
+  const dropped = open.length === 0 ? null : (dropGone(was, open) ?? clearSpares(was, open, at, random));
   if (dropped) return dropped;
   if (was.shutdown) {
     const { waves, wave } = was.shutdown;
     if (wave < waves.length && liveInstances(was, waves[wave] ?? []).length > 0) return null;
     return wave < waves.length ? nextWave(was, [], at, random) : complete(was, was.shutdown, at);
   }
-  const critical = Object.values(was.services).find(
-    ({ spec, instances }) => spec.critical && instances.some(({ name }) => name === 'failed'),
-  );
+  const critical = open.find(hasFailedCritically);
   if (critical) {
     const reason = `critical service ${critical.spec.name} failed`;
     return beginShutdown(was, { at, reason, signal: null }, random);
   }
-  for (const service of Object.values(was.services)) {
+  for (const service of open) {
     const rolled = advanceRolling(was, service, at, random);
     if (rolled) return rolled;
     if (service.waiting === null) continue;
@@ -105,6 +105,18 @@ function settleOnce(was: SupervisorState, at: number, random: number): RootStep 
     Object.values(was.services).every(({ waiting }) => !waiting) &&
     instancesOf(was).every(({ state }) => isDown(state));
   return isOver ? [{ ...was, hasEnded: true }, [{ do: 'end' }]] : null;
+}
+
+/** Whether anything may follow of what it is; of most services nothing may, most of the time. */
+function isOpen(service: ServiceState): boolean {
+  const { spec, instances, isLeaving, spares, rolling, waiting } = service;
+  if (rolling !== null || waiting !== null || isLeaving || instances.length > spec.instances) return true;
+  for (const _ in spares) return true;
+  return hasFailedCritically(service);
+}
+
+function hasFailedCritically({ spec, instances }: ServiceState): boolean {
+  return spec.critical && instances.some(({ name }) => name === 'failed');
 }
 
 function force(was: SupervisorState, event: Extract<SupervisorEvent, { type: 'force' }>, random: number): RootStep {

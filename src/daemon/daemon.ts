@@ -19,7 +19,7 @@ import { LogFile } from '../logs/log-file.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { type Journal, openJournal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
-import { Supervisor } from '../supervisor/supervisor.ts';
+import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
@@ -62,6 +62,7 @@ export class Daemon {
   #file: string | null;
   #saveTimer: NodeJS.Timeout | null = null;
   #isGone = false;
+  #isTelling = false;
 
   /** Takes up what the daemon before left, and starts what should run. */
   static async open(options: DaemonOptions): Promise<Daemon> {
@@ -99,7 +100,7 @@ export class Daemon {
       now: () => systemClock.now(),
       notice: (reason, level, of) => this.notice(reason, level, of),
     });
-    this.#store = new Store(home.state);
+    this.#store = new Store(home.state, () => this.supervisor.save());
     const { saved, problems } = this.#store.read();
     for (const problem of problems) this.notice(problem, 'error');
     if (problems.length > 0) {
@@ -118,10 +119,8 @@ export class Daemon {
       environmentOf: (service, isNext) => this.#environments.of(service, isNext),
       streamsOf: (of, spec) => this.#logs.streamsOf(of, spec),
       link,
-      save: () => this.#save(),
-      onChange: () => {
-        for (const listener of this.#changeListeners) listener();
-      },
+      save: (snapshot, isForGood) => this.#save(snapshot, isForGood),
+      onChange: () => this.#tellChange(),
       onForget: (of) => this.#forget(of),
       onSpec: (service, isCommitted) => this.#environments.settle(service, isCommitted),
     });
@@ -164,7 +163,17 @@ export class Daemon {
     this.#restore({ ...saved.runs, ...asked }, restored);
   }
 
-  /** Calls back for every change of the state from now on; the result ends it. */
+  /** Once for all changes of a turn: with a thousand services a thousand may listen. */
+  #tellChange(): void {
+    if (this.#isTelling) return;
+    this.#isTelling = true;
+    setImmediate(() => {
+      this.#isTelling = false;
+      for (const listener of this.#changeListeners) listener();
+    });
+  }
+
+  /** Calls back in the turn after each change of the state from now on; the result ends it. */
   onChange(callback: () => void): () => void {
     return listen(this.#changeListeners, callback);
   }
@@ -251,7 +260,7 @@ export class Daemon {
     this.supervisor.save();
     this.#isGone = true;
     if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
-    this.#store.flush();
+    this.#store.close();
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
     if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
@@ -310,7 +319,9 @@ export class Daemon {
         journal.write(record, at);
         this.#options.onRecord(record, at);
         if (record.level === 'debug') return;
-        for (const listener of this.#recordListeners) listener({ ...record, at: Math.round(at) });
+        if (this.#recordListeners.size === 0) return;
+        const heard: Told = { ...record, at: Math.round(at) };
+        for (const listener of this.#recordListeners) listener(heard);
       },
       close: () => journal.close(),
     };
@@ -357,12 +368,16 @@ export class Daemon {
   }
 
   /** A state that can't be kept stops nothing: it is told, and tried again. */
-  #save(): void {
+  #save(snapshot: Snapshot, isForGood: boolean): void {
     if (this.#isGone) return;
-    const { state, runs } = this.supervisor.snapshot;
-    const environments = this.#environments.names;
+    const kept: Saved = Object.assign(snapshot, {
+      bootId: this.#bootId,
+      environments: this.#environments.names,
+      file: this.#file,
+    });
     try {
-      this.#store.write({ state, runs, bootId: this.#bootId, environments, file: this.#file });
+      if (isForGood || this.#saveTimer !== null) this.#store.write(kept);
+      else this.#store.append(kept, (slot) => this.supervisor.identityIn(slot));
       if (this.#saveTimer !== null) {
         clearTimeout(this.#saveTimer);
         this.#saveTimer = null;
@@ -371,7 +386,7 @@ export class Daemon {
     } catch (error) {
       const isFirst = this.#saveTimer === null;
       if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
-      this.#saveTimer = setTimeout(() => this.#save(), SAVE_AGAIN_MS);
+      this.#saveTimer = setTimeout(() => this.supervisor.save(), SAVE_AGAIN_MS);
       if (isFirst) {
         const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
         this.notice(`the state can't be kept in ${this.home.state} (${why}); it is tried again`, 'error');

@@ -11,6 +11,7 @@ export class Environments {
   readonly #folder: string;
   readonly #cache = new Map<string, Environment>();
   readonly #ofService: Map<string, string>;
+  #names: Readonly<Record<string, string>> | null = null;
 
   constructor(folder: string, names: Readonly<Record<string, string>>) {
     this.#folder = folder;
@@ -18,9 +19,10 @@ export class Environments {
     this.#removeUnused();
   }
 
-  /** Service → name of its file. */
+  /** Service → name of its file; the same object as long as nothing changes. */
   get names(): Readonly<Record<string, string>> {
-    return Object.fromEntries(this.#ofService);
+    this.#names ??= Object.fromEntries(this.#ofService);
+    return this.#names;
   }
 
   /** Keeps it for a service. @throws {GsupError} when the disk refuses. */
@@ -37,6 +39,7 @@ export class Environments {
   settle(service: string, isCommitted: boolean): void {
     const next = this.#ofService.get(nextOf(service));
     if (next === undefined) return;
+    this.#names = null;
     if (isCommitted) this.#ofService.set(service, next);
     this.#ofService.delete(nextOf(service));
     this.#removeUnused();
@@ -49,6 +52,7 @@ export class Environments {
     const file = join(this.#folder, `${name}.json`);
     if (!existsSync(file)) keep(service, file, text);
     this.#cache.set(name, sorted);
+    this.#names = null;
     this.#ofService.set(key, name);
   }
 
@@ -59,6 +63,7 @@ export class Environments {
 
   /** Its file goes too, when no other service has the same. */
   forget(service: string): void {
+    this.#names = null;
     this.#ofService.delete(service);
     this.#ofService.delete(nextOf(service));
     this.#removeUnused();

@@ -27,8 +27,14 @@ export type WaitingHost = {
 /** An instance whose start is awaited, from before it was asked for. */
 export type Watch = { readonly of: InstanceRef; readonly begin: number; readonly runBefore: number };
 
+type Stopped = { readonly verdict: Verdict; readonly message: string };
+type Noted = { stopped?: Stopped };
+
 export class Waiting {
   readonly #host: WaitingHost;
+  /** By the name of the instance: who wants to know of its stop. */
+  readonly #noting = new Map<string, Set<Noted>>();
+  #endNoting: (() => void) | null = null;
 
   constructor(host: WaitingHost) {
     this.#host = host;
@@ -101,19 +107,33 @@ export class Waiting {
     readonly verdict: Verdict | null;
     readonly message: string | null;
   }[] {
-    const told = new Map<string, { verdict: Verdict; message: string }>();
-    const end = this.#host.onRecord((record) => {
-      if (record.phase !== 'stopped' || record.instance === undefined || record.verdict === undefined) return;
-      // A later one is of another run.
-      if (told.has(record.instance)) return;
-      told.set(record.instance, { verdict: record.verdict, message: stopMessage(record) });
-    });
-    return () => {
-      end();
-      return refs.map((of) => {
-        const found = told.get(instanceName(of.service, of.index));
+    const ends = refs.map((of) => this.#collect(instanceName(of.service, of.index)));
+    return () =>
+      refs.map((of, index) => {
+        const found = ends[index]?.();
         return { of, verdict: found?.verdict ?? null, message: found?.message ?? null };
       });
+  }
+
+  /** Notes the next stop of an instance until the result is called. One listener for all: many may be waited for. */
+  #collect(instance: string): () => Stopped | undefined {
+    const noted: Noted = {};
+    const others = this.#noting.get(instance) ?? new Set();
+    this.#noting.set(instance, others.add(noted));
+    this.#endNoting ??= this.#host.onRecord((record) => {
+      if (record.phase !== 'stopped' || record.instance === undefined || record.verdict === undefined) return;
+      const stopped = { verdict: record.verdict, message: stopMessage(record) };
+      // A later one is of another run.
+      for (const one of this.#noting.get(record.instance) ?? []) one.stopped ??= stopped;
+    });
+    return () => {
+      others.delete(noted);
+      if (others.size === 0) this.#noting.delete(instance);
+      if (this.#noting.size === 0) {
+        this.#endNoting?.();
+        this.#endNoting = null;
+      }
+      return noted.stopped;
     };
   }
 

@@ -78,7 +78,12 @@ export class LocalHost implements Host {
 
   /** The kernel's uuid: no crypto library needs to be loaded for it. */
   newToken(): string {
-    return readProcFile('/proc/sys/kernel/random/uuid').trim();
+    try {
+      return readProcFile('/proc/sys/kernel/random/uuid').trim();
+    } catch {
+      // No descriptor is left for it.
+      return crypto.randomUUID();
+    }
   }
 
   statsOf(runs: readonly HostRun[]): readonly (readonly ProcessStat[])[] {

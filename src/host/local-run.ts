@@ -132,7 +132,7 @@ export class LocalRun implements HostRun {
     this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);
     subprocess.once('exit', (code, signal) => {
       tree.leaderEnded();
-      listener.exited(code, signal as SignalName | null);
+      tellTogether(() => listener.exited(code, signal as SignalName | null));
     });
     subprocess.on('message', (message) => listener.message(message));
   }
@@ -146,6 +146,19 @@ export class LocalRun implements HostRun {
     stream.on('error', () => {});
     return new Promise((resolve) => stream.once('close', resolve));
   }
+}
+
+let untold: (() => void)[] = [];
+
+/** Node tells the ends of many in one turn, each as if it were alone: they are passed on behind each other, so that they are decided as one. */
+function tellTogether(tell: () => void): void {
+  untold.push(tell);
+  if (untold.length > 1) return;
+  setImmediate(() => {
+    const these = untold;
+    untold = [];
+    for (const one of these) one();
+  });
 }
 
 /** What is known of a run before it has a process. */

@@ -2,7 +2,7 @@
  * Files under /proc, read into one buffer that is kept. readFileSync takes 64 KiB anew for each file whose size it does
  * not know, which is each of these: a look at all processes took three to six times as long, most of it for memory.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
 
 const FIRST_BYTES = 16 * 1024;
 let shared: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -17,7 +17,46 @@ export function readProcRecord(path: string): string {
   return readAll(path, 'latin1', (count, room) => count < room);
 }
 
+/** What stands in /proc itself. */
+export function listProc(): readonly string[] {
+  return withDescriptor(() => readdirSync('/proc'));
+}
+
+let reserve: number | null = null;
+
+/**
+ * When all descriptors are taken (many instances under a low "ulimit -n") this one is given up for the moment: what can't
+ * be looked at would count as gone.
+ */
+function withDescriptor<T>(read: () => T): T {
+  reserve ??= openReserve();
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EMFILE' || reserve === null) throw error;
+    closeSync(reserve);
+    try {
+      return read();
+    } finally {
+      // In the same turn, before anybody else takes it.
+      reserve = openReserve();
+    }
+  }
+}
+
+function openReserve(): number | null {
+  try {
+    return openSync('/dev/null', 'r');
+  } catch {
+    return null;
+  }
+}
+
 function readAll(path: string, encoding: 'latin1' | 'utf8', isEnd: (count: number, room: number) => boolean): string {
+  return withDescriptor(() => readNow(path, encoding, isEnd));
+}
+
+function readNow(path: string, encoding: 'latin1' | 'utf8', isEnd: (count: number, room: number) => boolean): string {
   const fd = openSync(path, 'r');
   try {
     for (let length = 0; ; ) {

@@ -1,7 +1,7 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
-import { readdirSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import type { Survivor } from '../core/record.ts';
-import { readProcFile, readProcRecord } from './proc-file.ts';
+import { listProc, readProcFile, readProcRecord } from './proc-file.ts';
 
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
 const EXITING = 0x4;
@@ -105,7 +105,7 @@ export function statsOf(runs: readonly Belongings[]): readonly (readonly Process
 function sweep(runs: readonly Belongings[], visit: (stat: ProcessStat, run: Belongings, index: number) => void): void {
   const ownerOf = ownersOf(runs);
   const earliest = Math.min(...runs.map(({ startTicks }) => startTicks));
-  for (const entry of readdirSync('/proc')) {
+  for (const entry of listProc()) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid) continue;
     const stat = readStat(pid);
@@ -137,7 +137,7 @@ export function isLeader(
 
 /** The session leader with this token in its environment, or `null`. */
 export function findLeader(token: string): { pid: number; startTicks: number; token: string } | null {
-  for (const entry of readdirSync('/proc')) {
+  for (const entry of listProc()) {
     const pid = Number(entry);
     const stat = Number.isInteger(pid) ? readStat(pid) : null;
     if (stat === null || stat.session !== pid || isDead(stat) || tokenOf(pid) !== token) continue;
@@ -156,7 +156,7 @@ export type Foundling = {
 
 /** Session leaders whose GSUP_LINK is `linkPath`: what runs for one home, whatever is known of it. */
 export function findByLink(linkPath: string): readonly Foundling[] {
-  return readdirSync('/proc').flatMap((entry): Foundling[] => {
+  return listProc().flatMap((entry): Foundling[] => {
     const pid = Number(entry);
     const stat = Number.isInteger(pid) ? readStat(pid) : null;
     if (stat === null || stat.session !== pid || isDead(stat)) return [];

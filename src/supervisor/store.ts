@@ -1,9 +1,11 @@
-/** What outlives a supervisor on disk: written whole (temporary file, fsync, rename), read back or put aside. */
+/** What outlives a supervisor on disk: written whole (temporary file, fsync, rename), read back or put aside; changes between. */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
+import { changesSince, type IdentityOf, withChanges } from './changes.ts';
+import { ChangesFile, changesFileOf } from './changes-file.ts';
 import type { Snapshot } from './supervisor.ts';
 
 /** Changes when an older reader would misread it. */
@@ -26,26 +28,81 @@ export type Loaded = {
   readonly problems: readonly string[];
 };
 
-/** A file of the state, and a copy of it beside for the day that it is broken. */
+/**
+ * A file of the state, a copy of it beside for the day that it is broken, and the changes since it was written. What
+ * was written outlives us in the memory of the kernel; what must outlive the machine is forced to the disk (`write`).
+ */
 export class Store {
   readonly #file: string;
   readonly #copy: string;
+  readonly #settle: () => void;
+  readonly #tail: ChangesFile;
   #copyTimer: NodeJS.Timeout | null = null;
+  #settleTimer: NodeJS.Timeout | null = null;
+  #settleAfterMs = SETTLE_AFTER_MS;
+  #kept: Saved | null = null;
+  #body = '';
   #text = '';
 
-  constructor(file: string) {
+  /** `settle`: called some time after `append`, to `write` what there is then. */
+  constructor(file: string, settle: () => void = () => {}) {
     this.#file = file;
     this.#copy = `${file}.last-good`;
+    this.#settle = settle;
+    this.#tail = new ChangesFile(changesFileOf(file));
   }
 
-  /** Writes it before it returns. @throws when the disk refuses. */
+  /** Writes it whole, on the disk before it returns. @throws when the disk refuses. */
   write(saved: Saved): void {
-    const text = `${JSON.stringify({ format: FORMAT, ...saved })}\n`;
-    if (text === this.#text) return;
-    replaceFile(this.#file, text, true);
-    this.#text = text;
-    // The copy is for a file that was broken by others: it may be late, and needs no fsync.
-    this.#copyTimer ??= setTimeout(() => this.flush(), COPY_AFTER_MS);
+    const began = performance.now();
+    const body = JSON.stringify(saved);
+    this.#endSettling();
+    if (body !== this.#body || !this.#tail.isEmpty) {
+      const revision = this.#tail.nextRevision();
+      const text = `{"format":${FORMAT},"revision":${revision},${body.slice(1)}\n`;
+      replaceFile(this.#file, text, true);
+      this.#tail.begin(revision);
+      [this.#body, this.#text] = [body, text];
+      // The copy is for a file that was broken by others: it may be late, and needs no fsync.
+      this.#copyTimer ??= setTimeout(() => this.flush(), COPY_AFTER_MS);
+    }
+    this.#kept = saved;
+    // A large state is written whole more seldom: at most a fiftieth of the time goes into it.
+    this.#settleAfterMs = Math.max(SETTLE_AFTER_MS, (performance.now() - began) * SETTLE_SHARE);
+  }
+
+  /**
+   * Writes what is other than before: it is there for the next supervisor when this returns, whatever ends this one,
+   * and on the disk soon. @throws when the disk refuses.
+   */
+  append(saved: Saved, identityOf: IdentityOf): void {
+    if (this.#kept === null) {
+      this.write(saved);
+      return;
+    }
+    const changes = changesSince(this.#kept, saved, identityOf);
+    if (changes === null) return;
+    try {
+      this.#tail.append(changes);
+    } catch {
+      // A line that stands there by half is in the way of the next ones.
+      this.write(saved);
+      return;
+    }
+    this.#kept = saved;
+    this.#settleTimer ??= setTimeout(() => this.#settle(), this.#settleAfterMs);
+  }
+
+  #endSettling(): void {
+    if (this.#settleTimer !== null) clearTimeout(this.#settleTimer);
+    this.#settleTimer = null;
+  }
+
+  /** Lets go of its files; nothing is written afterwards. */
+  close(): void {
+    this.#endSettling();
+    this.flush();
+    this.#tail.close();
   }
 
   /** Writes the copy now, if it is late. */
@@ -63,11 +120,12 @@ export class Store {
   /** The last state; a broken file is kept aside and the copy taken. @throws {GsupError} for a file of a later gsup. */
   read(): Loaded {
     const problems: string[] = [];
-    const saved = this.#readOne(this.#file, problems) ?? this.#readOne(this.#copy, problems);
-    return { saved, problems };
+    const written = this.#readOne(this.#file, problems) ?? this.#readOne(this.#copy, problems);
+    if (written === null) return { saved: null, problems };
+    return { saved: this.#tail.read(written.revision).reduce(withChanges, written.saved), problems };
   }
 
-  #readOne(file: string, problems: string[]): Saved | null {
+  #readOne(file: string, problems: string[]): Written | null {
     let text: string;
     try {
       text = readFileSync(file, 'utf8');
@@ -90,7 +148,11 @@ export class Store {
   }
 }
 
+type Written = { readonly saved: Saved; readonly revision: number };
+
 const COPY_AFTER_MS = 200;
+const SETTLE_AFTER_MS = 200;
+const SETTLE_SHARE = 50;
 
 function isNewer(text: string): boolean {
   return Number((JSON.parse(text) as { format?: unknown }).format) > FORMAT;
@@ -134,8 +196,8 @@ function syncFolder(folder: string): void {
 }
 
 /** The state, or why it is none. Written by us into a folder that is ours: its shape is looked at, not every value. */
-function parse(text: string): Saved | string {
-  let value: Partial<Saved> & { readonly format?: unknown };
+function parse(text: string): Written | string {
+  let value: Partial<Saved> & { readonly format?: unknown; readonly revision?: unknown };
   try {
     value = JSON.parse(text);
   } catch (error) {
@@ -143,7 +205,8 @@ function parse(text: string): Saved | string {
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is no map';
   if (value.format !== FORMAT) return `format ${String(value.format)}, expected ${FORMAT}`;
-  const { state, runs, environments, bootId, file } = value;
+  const { format: _format, revision, ...rest } = value;
+  const { state, runs, environments, bootId, file } = rest;
   if (
     !isMap(state) ||
     !isMap(state['services']) ||
@@ -155,8 +218,9 @@ function parse(text: string): Saved | string {
   }
   const broken = Object.entries(state['services']).find(([, service]) => !isService(service));
   if (broken !== undefined) return `the service ${broken[0]} has no spec or no instances`;
-  const full = { ...value, file: file ?? null } as Saved;
-  return { ...full, state: { ...full.state, services: withNewKeys(full.state.services) } };
+  const full = { ...rest, file: file ?? null } as Saved;
+  const saved = { ...full, state: { ...full.state, services: withNewKeys(full.state.services) } };
+  return { saved, revision: typeof revision === 'number' ? revision : 0 };
 }
 
 /** Keys that specs of an older version don't have get their defaults. */

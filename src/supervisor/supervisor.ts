@@ -3,7 +3,15 @@ import type { Effect } from '../core/effect.ts';
 import type { InstanceEvent, InstanceRef, Slot, SupervisorEvent } from '../core/event.ts';
 import { instanceName, parseSlotName, slotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
-import { instancesOf, isOnTarget, type SupervisorState, slotsOf, specAt, stateAt } from '../core/root-state.ts';
+import {
+  decideTogether,
+  instancesOf,
+  isOnTarget,
+  type SupervisorState,
+  slotsOf,
+  specAt,
+  stateAt,
+} from '../core/root-state.ts';
 import { pidOf } from '../core/state.ts';
 import { step } from '../core/supervisor.ts';
 import type { Host, RunIdentity } from '../host/host.ts';
@@ -28,8 +36,11 @@ export type SupervisorOptions = {
   readonly streamsOf: StreamsOf;
   /** The socket that apps find in GSUP_LINK; `null`: none. */
   readonly link?: Link;
-  /** Keeps a snapshot; called before anything is spawned or signalled, and in the turn after every change. Must not throw. */
-  readonly save?: (snapshot: Snapshot) => void;
+  /**
+   * Keeps a snapshot; called before anything is spawned or signalled, and in the turn after every change. `isForGood`:
+   * somebody is told afterwards that it is done, so it has to outlive the machine too. Must not throw.
+   */
+  readonly save?: (snapshot: Snapshot, isForGood: boolean) => void;
   /** Told after every event that changed anything. */
   readonly onChange?: () => void;
   /** Instances that are no more. */
@@ -56,8 +67,11 @@ export class Supervisor {
   #end: (state: SupervisorState) => void = () => {};
   #state: SupervisorState;
   #isBusy = false;
+  #isWorkDue = false;
   #batch: Decided[] | null = null;
+  /** What has changed is kept in the next turn. */
   #isUnsaved = false;
+  #isFlushed = true;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -76,9 +90,21 @@ export class Supervisor {
     return this.#ended;
   }
 
+  /** Its runs are collected when they are read. */
   get snapshot(): Snapshot {
-    const runs = [...this.#instances].flatMap(([name, { identity }]) => (identity === null ? [] : [[name, identity]]));
-    return { state: this.#state, runs: Object.fromEntries(runs) };
+    const instances = this.#instances;
+    return {
+      state: this.#state,
+      get runs() {
+        const runs = [...instances].flatMap(([name, { identity }]) => (identity === null ? [] : [[name, identity]]));
+        return Object.fromEntries(runs);
+      },
+    };
+  }
+
+  /** By what the run of a slot of that name is recognised, `null` when there is none. */
+  identityIn(slot: string): RunIdentity | null {
+    return this.#instances.get(slot)?.identity ?? null;
   }
 
   start(services: readonly string[], reason: string): void {
@@ -179,19 +205,40 @@ export class Supervisor {
     this.#work();
   }
 
+  /** All that has come is decided at once, then done: where a hundred processes end in one moment that is one save. */
   #work(): void {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
-        const { hasChanged, effects, at } = this.#decide(next);
-        this.#keep(hasChanged, effects);
-        this.#run(effects, at);
-        if (hasChanged) this.#options.onChange?.();
-      }
+      while (this.#queue.length > 0) this.#carryOut(this.#decideAll(this.#queue.splice(0)));
     } finally {
       this.#isBusy = false;
     }
+  }
+
+  #decideAll(events: readonly SupervisorEvent[]): readonly Decided[] {
+    return decideTogether(() => events.map((event) => this.#decide(event)));
+  }
+
+  #carryOut(decided: readonly Decided[]): void {
+    const hasChanged = decided.some((one) => one.hasChanged);
+    this.#keep(
+      hasChanged,
+      decided.flatMap(({ effects }) => effects),
+    );
+    for (const { effects, at } of decided) this.#run(effects, at);
+    if (hasChanged) this.#options.onChange?.();
+  }
+
+  /** News of a process: what else comes in this turn is decided with it. */
+  #soon(event: SupervisorEvent): void {
+    this.#queue.push(event);
+    if (this.#isBusy || this.#isWorkDue) return;
+    this.#isWorkDue = true;
+    queueMicrotask(() => {
+      this.#isWorkDue = false;
+      this.#work();
+    });
   }
 
   #decide(event: SupervisorEvent): Decided {
@@ -216,25 +263,20 @@ export class Supervisor {
     const batch: Decided[] = [];
     this.#batch = batch;
     try {
-      return work();
+      return decideTogether(work);
     } finally {
       this.#batch = null;
       this.#isBusy = true;
       try {
-        this.#keep(
-          batch.some(({ hasChanged }) => hasChanged),
-          batch.flatMap(({ effects }) => effects),
-        );
-        for (const { effects, at } of batch) this.#run(effects, at);
+        this.#carryOut(batch);
       } finally {
         this.#isBusy = false;
       }
-      this.#options.onChange?.();
       this.#work();
     }
   }
 
-  /** What is about to be spawned or signalled is on disk before; everything else soon after. */
+  /** What is about to be spawned or signalled is kept before, so that the next supervisor knows of it; everything else soon after. */
   #keep(hasChanged: boolean, effects: readonly Effect[]): void {
     const { save } = this.#options;
     let isUrgent = false;
@@ -246,22 +288,28 @@ export class Supervisor {
       isUrgent ||= ['spawn', 'signal', 'send-shutdown'].includes(effect.effect.do);
     }
     if (save === undefined) return;
-    if (isUrgent) this.save();
+    this.#isFlushed &&= !isUrgent && !hasChanged;
+    if (isUrgent) this.#save(false);
     else if (hasChanged && !this.#isUnsaved) {
       this.#isUnsaved = true;
-      setImmediate(() => this.#isUnsaved && this.save());
+      setImmediate(() => this.#isUnsaved && this.#save(false));
     }
   }
 
-  /** What is not kept yet is kept now: before somebody is told that it is done. */
+  /** What is not kept for good yet is so now: before somebody is told that it is done. */
   flush(): void {
-    if (this.#isUnsaved) this.save();
+    if (!this.#isFlushed) this.save();
   }
 
-  /** Keeps the present state now. */
+  /** Keeps the present state now, for good. */
   save(): void {
+    this.#save(true);
+  }
+
+  #save(isForGood: boolean): void {
     this.#isUnsaved = false;
-    this.#options.save?.(this.snapshot);
+    this.#isFlushed = isForGood;
+    this.#options.save?.(this.snapshot, isForGood);
   }
 
   /** Signals go out first: nobody waits for a record to be written. */
@@ -319,7 +367,7 @@ export class Supervisor {
     const known = this.#instances.get(name);
     if (known !== undefined) return known;
     if (stateAt(this.#state, of) === undefined) return undefined;
-    const report = (event: InstanceEvent) => this.dispatch({ type: 'instance', of, event });
+    const report = (event: InstanceEvent) => this.#soon({ type: 'instance', of, event });
     const specOf = () => {
       const service = this.#state.services[of.service];
       if (service === undefined) return undefined;
