@@ -14,6 +14,9 @@ export type Handlers = {
   ) => Routes[K]['isStream'] extends true ? Soon<AsyncIterable<ReplyOf<K>>> : Soon<ReplyOf<K>>;
 };
 
+/** Lines of a stream that wait to be sent together. */
+const BATCH_LENGTH = 16 * 1024;
+
 type Soon<T> = T | Promise<T>;
 type AnyHandler = (input: unknown, signal: AbortSignal) => unknown;
 type Match = { readonly name: RouteName; readonly parameters: Readonly<Record<string, string>> };
@@ -119,14 +122,24 @@ async function sendLines(response: ServerResponse, lines: AsyncIterable<unknown>
   });
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
   response.flushHeaders();
+  let batch = '';
+  const send = (): boolean => {
+    const text = batch;
+    batch = '';
+    return text === '' || response.write(text);
+  };
   try {
     for await (const line of lines) {
       if (ended.signal.aborted) return;
-      if (response.write(`${JSON.stringify(line)}\n`)) continue;
+      // What comes in one turn goes out as one piece.
+      if (batch === '') setImmediate(send);
+      batch += `${JSON.stringify(line)}\n`;
+      if (batch.length < BATCH_LENGTH || send()) continue;
       await new Promise<void>((resolve) => {
         resume = resolve;
       });
     }
+    send();
     response.end();
   } catch (error) {
     // Its beginning is sent already: that it broke off is all that can be told.

@@ -83,6 +83,9 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
   });
 }
 
+/** What is printed at once. */
+const BATCH_LENGTH = 16 * 1024;
+
 async function events(names: string[], flags: LogFlags & { service?: string }): Promise<void> {
   const { client } = connect();
   const wanted = [...names, ...(flags.service === undefined ? [] : [flags.service])];
@@ -101,11 +104,20 @@ async function events(names: string[], flags: LogFlags & { service?: string }): 
   });
 }
 
-/** Lines to stdout, no faster than they are read. */
+/** Lines to stdout, no faster than they are read; those of one turn together. */
 async function printed(lines: () => AsyncGenerator<string>): Promise<void> {
+  let batch = '';
+  const print = (): boolean => {
+    const text = batch;
+    batch = '';
+    return text === '' || process.stdout.write(text);
+  };
   for await (const line of lines()) {
-    if (!process.stdout.write(`${line}\n`)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+    if (batch === '') setImmediate(print);
+    batch += `${line}\n`;
+    if (batch.length >= BATCH_LENGTH && !print()) await new Promise((resolve) => process.stdout.once('drain', resolve));
   }
+  print();
 }
 
 function countOf(text: string | undefined): { lines?: string } {
