@@ -2,7 +2,8 @@
 import type { OuterLimit, StopBudget } from '../core/budget.ts';
 import type { Cause } from '../core/explain-end.ts';
 import type { InstanceName } from '../core/name.ts';
-import type { PhaseRecord, Verdict } from '../core/record.ts';
+import type { Verdict } from '../core/record.ts';
+import type { Recorded } from '../core/recorded.ts';
 import type { LogPolicy, ServiceSpec } from '../core/service.ts';
 import type { LastExit, StateName } from '../core/state.ts';
 
@@ -69,8 +70,8 @@ export type PingReply = {
 /** What a daemon answers when a call can't be obeyed. */
 export type Refusal = { readonly error: string; readonly exitStatus: number; readonly hint?: string };
 
-/** A record with its moment, as it goes over the wire and into events.ndjson. */
-export type Told = PhaseRecord & { readonly at: number };
+/** A record with its moments, as it goes over the wire. */
+export type Told = Recorded;
 
 /** What an apply will do, or has done, to one service. */
 export type Change = {

@@ -15,12 +15,12 @@ import { instanceEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
-import { LogFile } from '../logs/log-file.ts';
-import { systemClock } from '../supervisor/clock.ts';
-import { type Journal, openJournal } from '../supervisor/journal.ts';
+import { momentsOf, systemClock } from '../supervisor/clock.ts';
+import type { Journal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
+import { EventFile } from './event-file.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
@@ -34,6 +34,7 @@ const SAVE_AGAIN_MS = 5_000;
 
 export type DaemonOptions = {
   readonly home: Home;
+  readonly version: string;
   /** Where records go beside events.ndjson: stderr in the foreground. */
   readonly onRecord: (record: PhaseRecord, at: number) => void;
   /** The sockets that it was started with. */
@@ -51,7 +52,7 @@ export class Daemon {
   readonly #environments: Environments;
   readonly #logs: InstanceLogs;
   readonly #host: LocalHost;
-  readonly #eventsFile: LogFile;
+  readonly #events: EventFile;
   readonly #journal: Journal;
   readonly #link: LinkServer;
   readonly #spool: Spool | null;
@@ -87,11 +88,7 @@ export class Daemon {
     this.#link = link;
     this.#spool = spool;
     this.#host = host;
-    this.#eventsFile = new LogFile({
-      path: home.events,
-      policy: { ...DEFAULT_LOGS, format: 'raw' },
-      now: () => systemClock.now(),
-    });
+    this.#events = new EventFile(home.events, process.env['GSUP_LOG'] ?? 'info');
     this.#journal = this.#openJournal();
     this.#logs = new InstanceLogs({
       home,
@@ -100,6 +97,10 @@ export class Daemon {
       now: () => systemClock.now(),
       notice: (reason, level, of) => this.notice(reason, level, of),
     });
+    this.#journal.write(
+      { phase: 'supervisor-started', pid: process.pid, boot: this.#bootId, version: options.version },
+      systemClock.now(),
+    );
     this.#store = new Store(home.state, () => this.supervisor.save());
     const { saved, problems } = this.#store.read();
     for (const problem of problems) this.notice(problem, 'error');
@@ -233,13 +234,13 @@ export class Daemon {
 
   /** Opens every log file anew; how many there are. */
   reopenLogs(): number {
-    this.#eventsFile.reopen();
+    this.#events.reopen();
     return this.#logs.reopen() + 1;
   }
 
   /** All files of the journal, oldest first. */
   eventFiles(): readonly string[] {
-    return this.#eventsFile.files();
+    return this.#events.files;
   }
 
   /** The ladder for everything, in waves. `isByHand`: the next daemon leaves it stopped. */
@@ -264,8 +265,7 @@ export class Daemon {
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
     if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
-    await this.#journal.close();
-    this.#eventsFile.close();
+    await this.#events.close();
   }
 
   /** Something for people, in the journal. */
@@ -307,23 +307,18 @@ export class Daemon {
   }
 
   #openJournal(): Journal {
-    const sink = {
-      write: (line: string) => this.#eventsFile.write(Buffer.from(line)),
-      close: () => Promise.resolve(),
-    };
-    const journal = openJournal({ level: process.env['GSUP_LOG'] ?? 'info', sink });
     return {
       write: (told, at) => {
         const record = this.#withoutSecrets(told);
-        this.#eventsFile.rotateIfDue();
-        journal.write(record, at);
+        this.#events.write(record, at);
         this.#options.onRecord(record, at);
         if (record.level === 'debug') return;
         if (this.#recordListeners.size === 0) return;
-        const heard: Told = { ...record, at: Math.round(at) };
+        const { time, mono } = momentsOf(at);
+        const heard: Told = { ...record, at: time, mono };
         for (const listener of this.#recordListeners) listener(heard);
       },
-      close: () => journal.close(),
+      close: () => this.#events.close(),
     };
   }
 
