@@ -73,6 +73,8 @@ export type AppBar = {
 export type AppStep = {
   readonly kind: 'hook' | 'task' | 'worker' | 'state';
   readonly name: string;
+  /** Hooks run one after the other: by their order and their phase; `null`: not known. */
+  readonly fromMs: number | null;
   readonly ms: number;
   readonly outcome: string;
   readonly error: string | null;
@@ -102,6 +104,8 @@ export type EndEpisode = OfInstance & {
   /** What the app says it left undone. */
   readonly undone: readonly string[];
   readonly exit: { readonly code: number | null; readonly signal: SignalName | null; readonly atMs: number } | null;
+  /** How long it had run when its leader ended; `null`: not known. */
+  readonly ranMs: number | null;
   /** SIGKILL to the leader, and what the app still had to do as far as it had said. */
   readonly killed: {
     readonly atMs: number;

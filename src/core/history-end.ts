@@ -1,5 +1,6 @@
 /** The end of one run, as its records come: rungs of the ladder, the app's phases inside of them, the verdict. */
-import type { Afterwards, AppBar, AppStep, Draft, EndEpisode, RungBar, RunKey } from './episode.ts';
+import type { Afterwards, AppBar, Draft, EndEpisode, RungBar, RunKey } from './episode.ts';
+import { asMap, HookBars } from './history-hooks.ts';
 import type { PhaseRecord } from './record.ts';
 import type { Recorded } from './recorded.ts';
 
@@ -23,12 +24,14 @@ export class EndDraft implements Draft {
   readonly #app: Open<AppBar>[] = [];
   readonly #adoptedMs: number[] = [];
   readonly #survivors = new Map<number, EndEpisode['survivors'][number]>();
+  readonly #hooks = new HookBars();
   #report: Readonly<Record<string, unknown>> = {};
   #graceMs: number | null = null;
   #graceFromMs: number | null = null;
   #reason: string | null = null;
   #warnedMs: number | null = null;
   #exit: EndEpisode['exit'] = null;
+  #ranMs: number | null = null;
   #killed: EndEpisode['killed'] = null;
   #stuck: string | null = null;
   #hasAllOutput = true;
@@ -75,6 +78,7 @@ export class EndDraft implements Draft {
   hear(record: Recorded, at: number): void {
     const { appPhase = '', pending = null } = record;
     const ms = this.#msAt(at);
+    this.#hooks.hear(pending, ms);
     if (appPhase === 'report') {
       this.#report = asMap(pending);
       leave(this.#app, ms);
@@ -96,6 +100,7 @@ export class EndDraft implements Draft {
 
   /** It had ended by itself, and was asked to stop while that was cleared up. */
   goOn(before: EndDraft): void {
+    this.#ranMs = before.#ranMs;
     if (before.#exit !== null) this.#exit = { ...before.#exit, atMs: 0 };
     for (const [pid, survivor] of before.#survivors) this.#survivors.set(pid, survivor);
     const last = before.#rungs.at(-1);
@@ -139,9 +144,10 @@ export class EndDraft implements Draft {
       grace,
       warnedMs: this.#warnedMs,
       app: this.#app,
-      appSteps: stepsOf(this.#report),
+      appSteps: this.#hooks.steps(this.#report, this.#app),
       undone: texts(this.#report['undone']),
       exit: this.#exit,
+      ranMs: this.#ranMs,
       killed: this.#killed,
       survivors: [...this.#survivors.values()],
       stuck: this.#stuck,
@@ -172,9 +178,11 @@ export class EndDraft implements Draft {
   }
 
   #exited(record: PhaseRecord, ms: number): void {
-    const { exitCode = null, exitSignal = null } = record;
+    const { exitCode = null, exitSignal = null, elapsedMs = null } = record;
+    this.#ranMs = elapsedMs;
     this.#exit = { code: exitCode, signal: exitSignal, atMs: ms };
     leave(this.#app, ms);
+    this.#hooks.end(ms);
     this.#enter({ rung: 'exited', fromMs: ms, toMs: null, signal: null, target: null, reason: null });
     // The grace of what outlives a leader that ended by itself runs from there.
     if (this.#begin.kind === 'exit') this.#graceFromMs = ms;
@@ -209,6 +217,7 @@ export class EndDraft implements Draft {
   #end(ms: number): void {
     leave(this.#rungs, ms);
     leave(this.#app, ms);
+    this.#hooks.end(ms);
     this.#ms = ms;
     this.isOver = true;
   }
@@ -236,26 +245,6 @@ function leave(bars: { toMs: number | null }[], ms: number): void {
   if (last !== undefined) last.toMs ??= ms;
 }
 
-const KINDS = { hooks: 'hook', tasks: 'task', workers: 'worker', states: 'state' } as const;
-
-/** The steps of an app's report, as far as it has the form that gsup/app writes. */
-function stepsOf(report: Readonly<Record<string, unknown>>): readonly AppStep[] {
-  return Object.entries(KINDS).flatMap(([key, kind]) => {
-    const list = report[key];
-    return (Array.isArray(list) ? list : [])
-      .map(asMap)
-      .flatMap(({ name, ms, outcome, error }) =>
-        typeof name === 'string' && typeof ms === 'number'
-          ? [{ kind, name, ms, outcome: String(outcome ?? 'done'), error: typeof error === 'string' ? error : null }]
-          : [],
-      );
-  });
-}
-
 function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
-}
-
-function asMap(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }

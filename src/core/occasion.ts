@@ -29,12 +29,20 @@ const SOON_MS = 250;
 /** The end of a reload that is given up, and the stop of what had been started for it, are told in the same turn. */
 const SAME_TURN_MS = 50;
 
-type Draft = { kind: Occasion['kind']; whole: Occasion['whole']; readonly members: InstanceEpisode[] };
+type Draft = {
+  kind: Occasion['kind'];
+  readonly whole: Occasion['whole'];
+  readonly members: InstanceEpisode[];
+  /** `start api:0`, for each of its members. */
+  readonly taken: Set<string>;
+  /** The end of the last of them, on the axis. */
+  endMs: number;
+};
 
 /** Occasions in the order of their beginnings. */
 export function occasionsOf(episodes: readonly Episode[]): readonly Occasion[] {
   const wholes = episodes.flatMap((one): Draft[] =>
-    one.kind === 'shutdown' || one.kind === 'reload' ? [{ kind: one.kind, whole: one, members: [] }] : [],
+    one.kind === 'shutdown' || one.kind === 'reload' ? [draftOf(one.kind, one)] : [],
   );
   const drafts = [...wholes];
   const lastEnds = new Map<InstanceName, { readonly end: EndEpisode; readonly draft: Draft }>();
@@ -42,6 +50,8 @@ export function occasionsOf(episodes: readonly Episode[]): readonly Occasion[] {
     if (one.kind === 'shutdown' || one.kind === 'reload') continue;
     const draft = wholes.find(({ whole }) => whole !== null && contains(whole, one)) ?? joined(one, drafts, lastEnds);
     draft.members.push(one);
+    draft.taken.add(keyOf(one));
+    draft.endMs = Math.max(draft.endMs, one.axisMs + (one.ms ?? 0));
     if (one.kind !== 'start') lastEnds.set(one.instance, { end: one, draft });
   }
   return drafts
@@ -96,14 +106,14 @@ function joined(
   const before = one.kind === 'start' ? lastEnds.get(one.instance) : undefined;
   if (one.kind === 'start' && before !== undefined && follows(one, before.end)) {
     const { draft } = before;
-    if (!draft.members.some((other) => other.kind === 'start' && other.instance === one.instance)) {
+    if (!draft.taken.has(keyOf(one))) {
       if (draft.kind === 'stop') draft.kind = 'restart';
       return draft;
     }
   }
-  const last = drafts.filter(({ whole }) => whole === null).at(-1);
+  const last = drafts.findLast(({ whole }) => whole === null);
   if (last !== undefined && isAlike(one, last)) return last;
-  const draft: Draft = { kind: one.kind, whole: null, members: [] };
+  const draft = draftOf(one.kind, null);
   drafts.push(draft);
   return draft;
 }
@@ -117,13 +127,20 @@ function follows(start: StartEpisode, end: EndEpisode): boolean {
 }
 
 /** Stops that were asked for in one, starts that follow each other. */
-function isAlike(one: InstanceEpisode, { kind, members }: Draft): boolean {
+function isAlike(one: InstanceEpisode, { kind, members: [first], taken, endMs }: Draft): boolean {
   const isSameKind = one.kind === kind || (one.kind === 'stop' && kind === 'restart');
   if (!isSameKind || one.kind === 'exit') return false;
-  if (members.some((other) => other.instance === one.instance && other.kind === one.kind)) return false;
-  const [first] = members;
+  if (taken.has(keyOf(one))) return false;
   if (one.kind === 'stop' && (first?.kind !== 'stop' || first.reason !== one.reason)) return false;
-  return one.axisMs <= Math.max(...members.map(({ axisMs, ms }) => axisMs + (ms ?? 0))) + SOON_MS;
+  return one.axisMs <= endMs + SOON_MS;
+}
+
+function draftOf(kind: Draft['kind'], whole: Draft['whole']): Draft {
+  return { kind, whole, members: [], taken: new Set(), endMs: Number.NEGATIVE_INFINITY };
+}
+
+function keyOf({ kind, instance }: InstanceEpisode): string {
+  return `${kind} ${instance}`;
 }
 
 function occasionOf({ kind, whole, members }: Draft): Occasion & { readonly axisMs: number } {

@@ -160,12 +160,17 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   ignored: (r) => `${r.reason}`,
 };
 
-/** What an app still has to do; what there is none of is not told. */
+/** What an app still has to do: `requests 3, hook db` (of gsup/app's `names` only what they are); what there is none of is not told, `''`: nothing. */
+export function pendingWords(counts: NonNullable<PhaseRecord['pending']>): string {
+  return Object.entries(counts)
+    .filter(([, value]) => value !== 0 && !(Array.isArray(value) && value.length === 0))
+    .map(([name, value]) => (name === 'names' ? wordsOf(value) : `${name} ${wordsOf(value)}`))
+    .join(', ');
+}
+
 function pending({ pending: counts = {} }: PhaseRecord): string {
-  const some = Object.entries(counts).filter(
-    ([, value]) => value !== 0 && !(Array.isArray(value) && value.length === 0),
-  );
-  return some.length === 0 ? '' : `, pending ${some.map(([name, value]) => `${name} ${wordsOf(value)}`).join(', ')}`;
+  const words = pendingWords(counts);
+  return words === '' ? '' : `, pending ${words}`;
 }
 
 /** An app's own report; all of it is in the record. */

@@ -43,7 +43,7 @@ export class EventFile {
   }
 }
 
-/** The files of a home in which no daemon runs, oldest first. @public (for commands that start none) */
+/** The files of a home in which no daemon runs, oldest first. */
 export function eventFilesAt(path: string): readonly string[] {
   return new LogFile({ path, policy: POLICY, now: () => systemClock.now() }).files();
 }
