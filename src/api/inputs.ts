@@ -26,7 +26,7 @@ const flag = v.optional(
 
 export const INPUTS = {
   ping: nothing,
-  list: v.object({ usage: flag }),
+  list: v.object({ usage: flag, stops: flag }),
   show: v.object({ name: v.string() }),
   why: v.object({ name: v.string() }),
   environment: v.object({ name: v.string(), compareWith: v.optional(environment) }),

@@ -6,6 +6,7 @@ import type { Verdict } from '../core/record.ts';
 import type { Recorded } from '../core/recorded.ts';
 import type { LogPolicy, ServiceSpec } from '../core/service.ts';
 import type { LastExit, StateName } from '../core/state.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 
 /** One row of `gsup ls --json`. */
 export type InstanceView = {
@@ -41,6 +42,8 @@ export type InstanceView = {
   readonly spare: 'coming' | 'leaving' | null;
   /** What the app says of itself by systemd's STATUS=. */
   readonly status: string | null;
+  /** How long the last stops of its service took; `null`: there were none. */
+  readonly stops: StopTimes | null;
 };
 
 /** What `gsup show` tells of a service; values of secret variables are masked. */
@@ -48,6 +51,7 @@ export type ServiceView = {
   readonly service: string;
   readonly spec: ServiceSpec;
   readonly instances: readonly InstanceView[];
+  readonly stops: StopTimes | null;
   readonly dependents: readonly string[];
   readonly logFiles: readonly string[];
   readonly logFormat: LogPolicy['format'];

@@ -11,6 +11,7 @@ import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.
 import { maskedCommand, secretValues } from '../core/secrets.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 import { instanceEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
@@ -28,6 +29,7 @@ import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
 import { Spool } from './spool.ts';
+import { StopLog } from './stop-times.ts';
 
 /** After a refused write of the state another one is tried, whether anything has changed or not. */
 const SAVE_AGAIN_MS = 5_000;
@@ -53,6 +55,7 @@ export class Daemon {
   readonly #logs: InstanceLogs;
   readonly #host: LocalHost;
   readonly #events: EventFile;
+  readonly #stops: StopLog;
   readonly #journal: Journal;
   readonly #link: LinkServer;
   readonly #spool: Spool | null;
@@ -89,6 +92,7 @@ export class Daemon {
     this.#spool = spool;
     this.#host = host;
     this.#events = new EventFile(home.events, process.env['GSUP_LOG'] ?? 'info');
+    this.#stops = new StopLog(() => this.#events.files, momentsOf(this.startedAt).time);
     this.#journal = this.#openJournal();
     this.#logs = new InstanceLogs({
       home,
@@ -189,7 +193,14 @@ export class Daemon {
     const usage = withUsage ? await this.#usage() : new Map();
     const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
     const statusOf = (of: InstanceRef) => this.supervisor.statusOf(of);
-    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, usage });
+    const stopsOf = (service: string) => this.#stops.of(service);
+    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, stopsOf, usage });
+  }
+
+  /** How long the last stops of a service took, also under daemons before. */
+  async stopsOf(service: string): Promise<StopTimes | null> {
+    await this.#stops.recall();
+    return this.#stops.of(service);
   }
 
   /** `api`, `api:1` or `all` → the instances meant. @throws {GsupError} 4 for an unknown name. */
@@ -311,6 +322,7 @@ export class Daemon {
       write: (told, at) => {
         const record = this.#withoutSecrets(told);
         this.#events.write(record, at);
+        if (record.phase === 'stopped') this.#stops.take(record);
         this.#options.onRecord(record, at);
         if (record.level === 'debug') return;
         if (this.#recordListeners.size === 0) return;
@@ -345,7 +357,9 @@ export class Daemon {
   #forget(of: Slot): void {
     const isLast = slotsOf(this.supervisor.state, of.service).every(({ of: { index } }) => index !== of.index);
     this.#logs.forget(of, isLast);
-    if (this.supervisor.state.services[of.service] === undefined) this.#environments.forget(of.service);
+    if (this.supervisor.state.services[of.service] !== undefined) return;
+    this.#environments.forget(of.service);
+    this.#stops.forget(of.service);
   }
 
   async #usage() {

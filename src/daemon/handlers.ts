@@ -39,7 +39,11 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
       const identity = { version, protocol: PROTOCOL, pid: process.pid, startedAt, home: home.folder };
       return { ...identity, ...counts, native, managed: isManaged };
     },
-    list: ({ usage }) => daemon.views(usage === true),
+    list: async ({ usage, stops }) => {
+      // Else those of daemons before may come with the next call only: a list waits for no file.
+      if (stops === true) await daemon.stopsOf('');
+      return daemon.views(usage === true);
+    },
     show: ({ name }) => show(daemon, name),
     why: async ({ name }) => (await import('./why-facts.ts')).why(daemon, name),
     environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
@@ -170,6 +174,7 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
     service,
     spec: maskedSpec(known.spec),
     instances: views,
+    stops: await daemon.stopsOf(service),
     dependents,
     logFiles,
     logFormat: known.spec.logs.format,

@@ -37,6 +37,13 @@ export async function readEpisodes(
   return episodesOf(await lastRecords(files, names, count));
 }
 
+/** The `stopped` records of the newest two files, MOST_RECORDS at most. */
+export async function readStops(files: readonly string[]): Promise<readonly Recorded[]> {
+  const isStop = (line: string) => line.includes('"phase":"stopped"');
+  const lines = await lastLines(files.slice(-2), 'raw', MOST_RECORDS, ({ line }) => isStop(line));
+  return lines.flatMap(({ line }) => parseRecorded(line) ?? []);
+}
+
 /** The last `count` records of the services of these names, and of the whole. */
 async function lastRecords(
   files: readonly string[],

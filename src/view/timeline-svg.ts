@@ -41,7 +41,7 @@ export function timelineSvg(occasions: readonly Occasion[], { width = 960, now, 
     return block.svg;
   });
   const height = Math.max(y - GAP + MARGIN, 2 * MARGIN);
-  const label = pictures.map(({ title, outcome }) => `${title}, ${outcome}`).join('; ');
+  const label = pictures.map(({ title, outcome }) => [title, outcome].filter(Boolean).join(', ')).join('; ');
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" class="gsup-timeline" role="img" aria-label="${escaped(label || 'nothing happened yet')}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
     ...(hasStyle ? [`<style>${TIMELINE_STYLE}</style>`] : []),
