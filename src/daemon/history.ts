@@ -9,6 +9,8 @@ import { lastLines } from '../logs/reader.ts';
 const FIRST_RECORDS = 4_000;
 const GROWTH = 4;
 const MOST_RECORDS = 64_000;
+/** Of all services together: as many as 3 MB or so of a busy journal have. */
+const MOST_STOPS = 2_000;
 
 export type HistoryQuery = {
   /** Services and instances; empty: all. */
@@ -37,10 +39,10 @@ export async function readEpisodes(
   return episodesOf(await lastRecords(files, names, count));
 }
 
-/** The `stopped` records of the newest two files, MOST_RECORDS at most. */
+/** The last `stopped` records of the newest two files. */
 export async function readStops(files: readonly string[]): Promise<readonly Recorded[]> {
   const isStop = (line: string) => line.includes('"phase":"stopped"');
-  const lines = await lastLines(files.slice(-2), 'raw', MOST_RECORDS, ({ line }) => isStop(line));
+  const lines = await lastLines(files.slice(-2), 'raw', MOST_STOPS, ({ line }) => isStop(line));
   return lines.flatMap(({ line }) => parseRecorded(line) ?? []);
 }
 
