@@ -1,5 +1,6 @@
 /** Episodes: what became of an instance, or of a whole service, from a beginning to an end; made of records by history.ts. */
 import type { InstanceName } from './name.ts';
+import type { OomFinding } from './oom.ts';
 import type { Verdict } from './record.ts';
 import type { SignalName } from './signal.ts';
 
@@ -106,6 +107,8 @@ export type EndEpisode = OfInstance & {
   readonly exit: { readonly code: number | null; readonly signal: SignalName | null; readonly atMs: number } | null;
   /** How long it had run when its leader ended; `null`: not known. */
   readonly ranMs: number | null;
+  /** What a look at a SIGKILL of unknown origin found; `null`: there was none. */
+  readonly oom: OomFinding | null;
   /** SIGKILL to the leader, and what the app still had to do as far as it had said. */
   readonly killed: {
     readonly atMs: number;

@@ -32,6 +32,7 @@ export class EndDraft implements Draft {
   #warnedMs: number | null = null;
   #exit: EndEpisode['exit'] = null;
   #ranMs: number | null = null;
+  #oom: EndEpisode['oom'] = null;
   #killed: EndEpisode['killed'] = null;
   #stuck: string | null = null;
   #hasAllOutput = true;
@@ -94,6 +95,11 @@ export class EndDraft implements Draft {
     this.#app.push({ phase: appPhase, fromMs: ms, toMs: null, pending });
   }
 
+  /** A look at a SIGKILL that gsup did not send; it may come when all is over. */
+  suspect({ oom }: Recorded): void {
+    this.#oom = oom ?? null;
+  }
+
   adopted(at: number): void {
     this.#adoptedMs.push(this.#msAt(at));
   }
@@ -148,6 +154,7 @@ export class EndDraft implements Draft {
       undone: texts(this.#report['undone']),
       exit: this.#exit,
       ranMs: this.#ranMs,
+      oom: this.#oom,
       killed: this.#killed,
       survivors: [...this.#survivors.values()],
       stuck: this.#stuck,

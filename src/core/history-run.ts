@@ -49,6 +49,9 @@ export class RunDrafts {
         break;
       case 'unhealthy':
         break;
+      case 'oom-checked':
+        (this.#end ?? this.#lastEnd)?.suspect(record);
+        break;
       case 'backoff':
       case 'failed':
         this.#after(record, at);

@@ -2,6 +2,7 @@
 import { formatDuration } from '../core/duration.ts';
 import type { EndEpisode, InstanceEpisode, RungBar, StartEpisode } from '../core/episode.ts';
 import type { Occasion } from '../core/occasion.ts';
+import { describeOom } from '../core/oom.ts';
 import { describeExit, pendingWords } from '../core/record.ts';
 
 export type BarKind = 'start' | 'drain' | 'hook' | 'grace' | 'kill' | 'survivors' | 'output' | 'app';
@@ -236,7 +237,7 @@ function noteOf(episode: EndEpisode): string {
 
 /** Who was killed and what it still had to do, who outlived the leader, what comes next. */
 function endSentences(episode: EndEpisode): readonly string[] {
-  const { killed, survivors, undone, appSteps, stuck, hasAllOutput, afterwards, kind, app, exit } = episode;
+  const { killed, survivors, undone, appSteps, stuck, hasAllOutput, afterwards, kind, app, exit, oom } = episode;
   const failed = appSteps.filter(({ outcome, fromMs }) => outcome !== 'done' && fromMs === null);
   return [
     ...(killed === null ? [] : [killedSentence(killed, app.length > 0)]),
@@ -245,6 +246,7 @@ function endSentences(episode: EndEpisode): readonly string[] {
       : failed.map(({ kind: what, name, outcome }) => `${what} ${name}: ${outcome}`)),
     ...survivors.map((one) => `survivor ${one.pid} (${one.command}): ${one.isKilled ? 'killed' : 'ended in time'}`),
     ...(kind === 'stop' && exit?.code ? [describeExit(exit)] : []),
+    ...(oom === null ? [] : [describeOom(oom)]),
     ...(stuck === null ? [] : [stuck]),
     ...(hasAllOutput ? [] : ['another process held its output open']),
     ...(kind === 'exit' && afterwards === null && exit !== null ? ['not started again'] : []),

@@ -148,6 +148,18 @@ test('what ends by itself is an exit with what the restart policy says, and its 
   expect(lastOccasions(occasions, { names: ['api'], kinds: ['exit'], last: 5 })).toMatchObject([{ spanMs: 260 }]);
 });
 
+test('what was found out about a SIGKILL of unknown origin is of its exit, though it comes when that is over', () => {
+  const oom = { verdict: 'no', kills: 0 } as unknown as NonNullable<PhaseRecord['oom']>;
+  const episodes = episodesOf(
+    journal(
+      { ms: 0, phase: 'exited', exitCode: null, exitSignal: 'SIGKILL', elapsedMs: 9 },
+      { ms: 5, phase: 'logs-drained', isComplete: true },
+      { ms: 90, phase: 'oom-checked', oom },
+    ),
+  );
+  expect(episodes).toMatchObject([{ kind: 'exit', oom, ms: 5 }]);
+});
+
 test('two runs of one instance in a reload are two episodes, whatever the order of their records', () => {
   const occasions = occasionsOf(
     episodesOf(
