@@ -94,6 +94,7 @@ function cli() {
     apply: ['apply'],
     ls: ['ls', 'show', 'env'],
     logs: ['logs', 'events'],
+    timeline: ['timeline'],
     validate: ['validate'],
     export: ['export'],
     import: ['import'],

@@ -1,5 +1,6 @@
 /** What each call of the control socket takes: checked by the server; callers need only the types. */
 import * as v from 'valibot';
+import { OCCASION_KINDS } from '../core/occasion.ts';
 import type { RouteName } from './routes.ts';
 import { specSchema } from './spec-schema.ts';
 
@@ -25,7 +26,7 @@ const flag = v.optional(
 
 export const INPUTS = {
   ping: nothing,
-  list: v.object({ usage: flag }),
+  list: v.object({ usage: flag, stops: flag }),
   show: v.object({ name: v.string() }),
   why: v.object({ name: v.string() }),
   environment: v.object({ name: v.string(), compareWith: v.optional(environment) }),
@@ -55,7 +56,13 @@ export const INPUTS = {
     stderr: flag,
     follow: flag,
   }),
-  events: v.object({ names: list, lines: number, since: number, follow: flag }),
+  events: v.object({ names: list, phases: list, lines: number, since: number, until: number, follow: flag }),
+  timeline: v.object({
+    names: list,
+    last: v.optional(v.pipe(v.string(), v.transform(Number), v.integer(), v.minValue(1), v.maxValue(1000)), '3'),
+    /** None: all. */
+    kinds: v.pipe(list, v.array(v.picklist(OCCASION_KINDS))),
+  }),
   reopenLogs: nothing,
   kill: nothing,
   retire: nothing,

@@ -1,4 +1,5 @@
 /** The one table of the control socket: method, path and reply of each call; what it takes stands in `inputs.ts`. Client and handlers are derived from it. */
+import type { Occasion } from '../core/occasion.ts';
 import type {
   EnvironmentView,
   InstanceView,
@@ -39,6 +40,8 @@ export const ROUTES = {
   apply: stream<OperationLine>('POST', '/v1/apply'),
   logs: stream<LogEntry>('GET', '/v1/logs'),
   events: stream<Told>('GET', '/v1/events'),
+  /** The last occasions, oldest first: shutdowns, reloads, starts, ends. */
+  timeline: call<readonly Occasion[]>('GET', '/v1/timeline'),
   reopenLogs: call<{ readonly files: number }>('POST', '/v1/reopen-logs'),
   kill: stream<OperationLine>('POST', '/v1/kill'),
   /** The daemon ends and leaves everything running, for the next one to take up. */

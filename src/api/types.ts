@@ -2,9 +2,11 @@
 import type { OuterLimit, StopBudget } from '../core/budget.ts';
 import type { Cause } from '../core/explain-end.ts';
 import type { InstanceName } from '../core/name.ts';
-import type { PhaseRecord, Verdict } from '../core/record.ts';
+import type { Verdict } from '../core/record.ts';
+import type { Recorded } from '../core/recorded.ts';
 import type { LogPolicy, ServiceSpec } from '../core/service.ts';
 import type { LastExit, StateName } from '../core/state.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 
 /** One row of `gsup ls --json`. */
 export type InstanceView = {
@@ -40,6 +42,8 @@ export type InstanceView = {
   readonly spare: 'coming' | 'leaving' | null;
   /** What the app says of itself by systemd's STATUS=. */
   readonly status: string | null;
+  /** How long the last stops of its service took; `null`: there were none. */
+  readonly stops: StopTimes | null;
 };
 
 /** What `gsup show` tells of a service; values of secret variables are masked. */
@@ -47,6 +51,7 @@ export type ServiceView = {
   readonly service: string;
   readonly spec: ServiceSpec;
   readonly instances: readonly InstanceView[];
+  readonly stops: StopTimes | null;
   readonly dependents: readonly string[];
   readonly logFiles: readonly string[];
   readonly logFormat: LogPolicy['format'];
@@ -69,8 +74,8 @@ export type PingReply = {
 /** What a daemon answers when a call can't be obeyed. */
 export type Refusal = { readonly error: string; readonly exitStatus: number; readonly hint?: string };
 
-/** A record with its moment, as it goes over the wire and into events.ndjson. */
-export type Told = PhaseRecord & { readonly at: number };
+/** A record with its moments, as it goes over the wire. */
+export type Told = Recorded;
 
 /** What an apply will do, or has done, to one service. */
 export type Change = {

@@ -19,6 +19,7 @@ const MOST_LATECOMERS = 1000;
 
 export class Hooks {
   readonly #refuse: (what: string) => void;
+  readonly #onBegin: () => void;
   readonly #hooks: Hook[] = [];
   readonly #steps: (Step & { readonly phase: HookPhase })[] = [];
   readonly failures: Failure[] = [];
@@ -29,9 +30,10 @@ export class Hooks {
   #latecomers = 0;
   #phase: HookPhase | 'none yet' | 'over' = 'none yet';
 
-  /** `refuse` throws that the app is shutting down. */
-  constructor(refuse: (what: string) => void) {
+  /** `refuse` throws that the app is shutting down; `onBegin` is called before each hook, which may block everything. */
+  constructor(refuse: (what: string) => void, onBegin: () => void) {
     this.#refuse = refuse;
+    this.#onBegin = onBegin;
   }
 
   /**
@@ -71,6 +73,7 @@ export class Hooks {
     let isInTime = true;
     for (let hook = this.#takeLast(phase); hook !== null; hook = this.#takeLast(phase)) {
       this.running = hook.name;
+      this.#onBegin();
       const outcome = this.#comesTooLate(hook, deadline) ? this.#skip(hook) : await this.#runOne(hook, deadline);
       if (outcome === 'late') isInTime = false;
       // Signals and timers have their turn, whatever hooks do.

@@ -51,7 +51,7 @@ class AppShutdown implements Shutdown {
       log.tell('error', `worker "${name}" failed: ${textOf(error)}`, { worker: name, err: error });
     const tasks = new Tasks({ root, changes, workerFailed });
     const refuse = (what: string): void => tasks.refuse(what);
-    const hooks = new Hooks(refuse);
+    const hooks = new Hooks(refuse, () => this.#tellPhase());
     this.#parts = {
       options,
       settings,

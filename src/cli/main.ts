@@ -21,6 +21,7 @@ const COMMANDS = {
   env: async () => (await import('./commands/ls.ts')).envCommand(),
   logs: async () => (await import('./commands/logs.ts')).logsCommand(),
   events: async () => (await import('./commands/logs.ts')).eventsCommand(),
+  timeline: async () => (await import('./commands/timeline.ts')).timelineCommand(),
   validate: async () => (await import('./commands/validate.ts')).validateCommand(),
   export: async () => (await import('./commands/export.ts')).exportCommand(),
   import: async () => (await import('./commands/import.ts')).importCommand(),

@@ -16,7 +16,7 @@ import {
   unhealthy,
 } from './life.ts';
 import { appPhaseRecord, type PhaseRecord } from './record.ts';
-import type { Context, InstanceState, StateName, Step } from './state.ts';
+import { type Context, type InstanceState, pidOf, type StateName, type Step } from './state.ts';
 import {
   appToldInStop,
   askedAgain,
@@ -111,7 +111,14 @@ export function stepInstance(was: InstanceState, event: InstanceEvent, context: 
   const handler = INSTANCE_TABLE[was.name][event.type] as
     | ((was: InstanceState, event: InstanceEvent, context: Context) => Step)
     | undefined;
-  return handler ? handler(was, event, context) : [was, []];
+  if (handler === undefined) return [was, []];
+  const [state, effects] = handler(was, event, context);
+  return [state, effects.map((effect) => ofRun(was.run, effect))];
+}
+
+/** What is told in a step is told of the run that was there before it: the next one has nothing to tell yet. */
+function ofRun(run: number, effect: InstanceEffect): InstanceEffect {
+  return effect.do === 'record' ? { do: 'record', record: { ...effect.record, run } } : effect;
 }
 
 /** Only told. */
@@ -123,7 +130,7 @@ function checkFailed(was: StateOf<'running'>, event: EventOf<'check-failed'>): S
 
 /** News of the app's own half of a stop: only told. */
 function appTold<S extends InstanceState>(was: S, event: EventOf<'app-told'>): Step {
-  return [was, [{ do: 'record', record: appPhaseRecord(event) }]];
+  return [was, [{ do: 'record', record: appPhaseRecord({ ...event, pid: pidOf(was) }) }]];
 }
 
 function ignored(was: InstanceState, event: InstanceEvent & { run: number }): InstanceEffect {

@@ -25,11 +25,12 @@ export function start(was: InState<'stopped' | 'exited' | 'failed' | 'backoff'>,
 }
 
 export function spawned(was: InState<'starting'>, event: Of<'spawned'>, context: Context): Step {
+  const { ready } = context.spec;
+  const check = ready === null ? {} : { check: ready.check.kind };
   const reason = was.startedBy == null ? {} : { reason: was.startedBy };
-  const told = record({ phase: 'spawned', pid: event.pid, command: event.command, ...reason });
+  const told = record({ phase: 'spawned', pid: event.pid, command: event.command, ...check, ...reason });
   const live = { ...was, pid: event.pid, reached: { ...was.reached, started: true } };
   if (was.stopAsked) return stopLive(live, { ...was.stopAsked, type: 'stop-requested' }, context, [told]);
-  const { ready } = context.spec;
   if (ready === null) return becomeReady(live, event.at, '', context, [told]);
   return [
     { ...live, readyBy: event.at + ready.timeoutMs },

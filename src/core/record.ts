@@ -5,6 +5,7 @@ import { describeOom, type OomFinding } from './oom.ts';
 import type { SignalName } from './signal.ts';
 
 export type Phase =
+  | 'supervisor-started'
   | 'shutdown-started'
   | 'wave-started'
   | 'shutdown-completed'
@@ -53,6 +54,8 @@ export type PhaseRecord = {
   readonly level?: Level;
   readonly service?: string;
   readonly instance?: InstanceName;
+  /** Number of its run. */
+  readonly run?: number;
   readonly pid?: number | null;
   readonly signal?: SignalName | 'message';
   readonly target?: 'leader' | 'group';
@@ -82,6 +85,11 @@ export type PhaseRecord = {
   readonly pending?: Readonly<Record<string, unknown>>;
   /** Of a SIGKILL that gsup did not send. */
   readonly oom?: OomFinding;
+  /** Of what is spawned: the kind of check that it has to pass to be ready; absent: none. */
+  readonly check?: string;
+  /** Of the machine, since it was switched on: pids and monotonic times of another boot mean something else. */
+  readonly boot?: string;
+  readonly version?: string;
 };
 
 /** The sentence of a record, without time and instance: `SIGTERM to 812, grace 10s`. */
@@ -89,13 +97,20 @@ export function recordMessage(record: PhaseRecord): string {
   return SENTENCES[record.phase](record);
 }
 
+/** Whether a word is a phase of gsup's own. */
+export function isPhase(word: unknown): word is Phase {
+  return typeof word === 'string' && Object.hasOwn(SENTENCES, word);
+}
+
 /** What an app said of its own shutdown. */
 export function appPhaseRecord({
   appPhase,
   pending,
-}: Pick<PhaseRecord, 'appPhase'> & { readonly pending: PhaseRecord['pending'] | null }): PhaseRecord {
+  pid,
+}: Pick<PhaseRecord, 'appPhase' | 'pid'> & { readonly pending: PhaseRecord['pending'] | null }): PhaseRecord {
   return {
     phase: 'app-phase',
+    ...(pid == null ? {} : { pid }),
     ...(appPhase === undefined ? {} : { appPhase }),
     ...(pending == null ? {} : { pending }),
   };
@@ -108,6 +123,7 @@ export function describeExit(exit: { readonly code: number | null; readonly sign
 }
 
 const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
+  'supervisor-started': (r) => `gsup ${r.version} began as ${r.pid}`,
   'shutdown-started': (r) =>
     `stopping everything: ${r.reason}${r.remainingMs === undefined ? '' : `, ${ms(r.remainingMs)} at most`}`,
   'wave-started': (r) => `wave ${r.wave} of ${r.waves}: ${(r.instances ?? []).join(', ')}`,
@@ -144,12 +160,17 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   ignored: (r) => `${r.reason}`,
 };
 
-/** What an app still has to do; what there is none of is not told. */
+/** What an app still has to do: `requests 3, hook db` (of gsup/app's `names` only what they are); what there is none of is not told, `''`: nothing. */
+export function pendingWords(counts: NonNullable<PhaseRecord['pending']>): string {
+  return Object.entries(counts)
+    .filter(([, value]) => value !== 0 && !(Array.isArray(value) && value.length === 0))
+    .map(([name, value]) => (name === 'names' ? wordsOf(value) : `${name} ${wordsOf(value)}`))
+    .join(', ');
+}
+
 function pending({ pending: counts = {} }: PhaseRecord): string {
-  const some = Object.entries(counts).filter(
-    ([, value]) => value !== 0 && !(Array.isArray(value) && value.length === 0),
-  );
-  return some.length === 0 ? '' : `, pending ${some.map(([name, value]) => `${name} ${wordsOf(value)}`).join(', ')}`;
+  const words = pendingWords(counts);
+  return words === '' ? '' : `, pending ${words}`;
 }
 
 /** An app's own report; all of it is in the record. */
@@ -182,3 +203,6 @@ function percent(share: number | undefined): string {
 function survivors(record: PhaseRecord): string {
   return (record.survivors ?? []).map(({ pid, command }) => `${pid} (${oneLine(command)})`).join(', ');
 }
+
+/** Every phase. */
+export const PHASES = Object.keys(SENTENCES) as readonly Phase[];

@@ -135,7 +135,7 @@ export function warned(was: Stopping, event: Of<'timed-out'>, _context: Context)
 /** What the app says of its own half: told, and kept for the case that it has to be killed. */
 export function appToldInStop(was: Stopping, event: Of<'app-told'>): Step {
   const { appPhase, pending } = event;
-  return [{ ...was, appSays: { appPhase, pending } }, [record(appPhaseRecord(event))]];
+  return [{ ...was, appSays: { appPhase, pending } }, [record(appPhaseRecord({ ...event, pid: was.pid }))]];
 }
 
 /** The ceiling of a rung is reached. */

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { LogPolicy } from '../core/service.ts';
+import { checkRoom } from '../host/descriptor-limit.ts';
 import { makeFifos } from '../host/fifo.ts';
 import type { OutputChannel, StreamName } from '../host/host.ts';
 import { nativeNow } from '../host/native.ts';
@@ -86,17 +87,19 @@ export class Capture implements OutputChannel {
     makeStreams(this.files);
     if (this.#owner !== null) for (const file of this.files) chownSync(file, this.#owner.uid, this.#owner.gid);
     // Read-write: the child has a reader in itself, so it never gets SIGPIPE, nor EOF while no daemon lives.
-    const stdout = openSync(this.#paths.stdout, constants.O_RDWR);
-    const stderr = openSync(this.#paths.stderr, constants.O_RDWR);
-    this.read();
-    return {
-      stdout,
-      stderr,
-      close: () => {
-        closeSync(stdout);
-        closeSync(stderr);
-      },
-    };
+    const opened: number[] = [];
+    const close = () => opened.forEach(closeSync);
+    try {
+      for (const path of this.files) opened.push(openSync(path, constants.O_RDWR));
+      this.read();
+      for (const name of STREAMS) checkRoom(this.#streams[name]?.fd ?? 0);
+    } catch (error) {
+      close();
+      for (const name of STREAMS) this.#end(name);
+      throw error;
+    }
+    const [stdout = -1, stderr = -1] = opened;
+    return { stdout, stderr, close };
   }
 
   /** Begins to read what is there: of a run that is about to be spawned, or of one that was adopted. */
@@ -175,8 +178,10 @@ export class Capture implements OutputChannel {
   /** The next chunk; empty at the end, `null` when there is nothing now. */
   #read(fd: number, stream: StreamName, at: number): Buffer | null {
     const { spool, place, log } = this.#options;
-    log.file.rotateIfDue();
-    if (spool !== null) {
+    // A log is opened when there is something for it: of a thousand quiet instances each would take a descriptor.
+    const isSpooled = spool?.isFilled(fd) === true;
+    if (spool === null || isSpooled) log.file.rotateIfDue();
+    if (spool !== null && isSpooled) {
       const rest = this.#formatters[stream].rest;
       const chunk = spool.read(fd, { place, stream, at, file: log.file.position(), rest });
       if (chunk !== null) return chunk;

@@ -11,16 +11,17 @@ import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.
 import { maskedCommand, secretValues } from '../core/secrets.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 import { instanceEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
-import { LogFile } from '../logs/log-file.ts';
-import { systemClock } from '../supervisor/clock.ts';
-import { type Journal, openJournal } from '../supervisor/journal.ts';
+import { momentsOf, systemClock } from '../supervisor/clock.ts';
+import type { Journal } from '../supervisor/journal.ts';
 import { type Saved, Store } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
+import { EventFile } from './event-file.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
@@ -28,12 +29,14 @@ import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { instanceViews } from './queries.ts';
 import { Spool } from './spool.ts';
+import { StopLog } from './stop-times.ts';
 
 /** After a refused write of the state another one is tried, whether anything has changed or not. */
 const SAVE_AGAIN_MS = 5_000;
 
 export type DaemonOptions = {
   readonly home: Home;
+  readonly version: string;
   /** Where records go beside events.ndjson: stderr in the foreground. */
   readonly onRecord: (record: PhaseRecord, at: number) => void;
   /** The sockets that it was started with. */
@@ -51,7 +54,8 @@ export class Daemon {
   readonly #environments: Environments;
   readonly #logs: InstanceLogs;
   readonly #host: LocalHost;
-  readonly #eventsFile: LogFile;
+  readonly #events: EventFile;
+  readonly #stops: StopLog;
   readonly #journal: Journal;
   readonly #link: LinkServer;
   readonly #spool: Spool | null;
@@ -87,11 +91,8 @@ export class Daemon {
     this.#link = link;
     this.#spool = spool;
     this.#host = host;
-    this.#eventsFile = new LogFile({
-      path: home.events,
-      policy: { ...DEFAULT_LOGS, format: 'raw' },
-      now: () => systemClock.now(),
-    });
+    this.#events = new EventFile(home.events, process.env['GSUP_LOG'] ?? 'info');
+    this.#stops = new StopLog(() => this.#events.files, momentsOf(this.startedAt).time);
     this.#journal = this.#openJournal();
     this.#logs = new InstanceLogs({
       home,
@@ -100,6 +101,10 @@ export class Daemon {
       now: () => systemClock.now(),
       notice: (reason, level, of) => this.notice(reason, level, of),
     });
+    this.#journal.write(
+      { phase: 'supervisor-started', pid: process.pid, boot: this.#bootId, version: options.version },
+      systemClock.now(),
+    );
     this.#store = new Store(home.state, () => this.supervisor.save());
     const { saved, problems } = this.#store.read();
     for (const problem of problems) this.notice(problem, 'error');
@@ -188,7 +193,14 @@ export class Daemon {
     const usage = withUsage ? await this.#usage() : new Map();
     const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
     const statusOf = (of: InstanceRef) => this.supervisor.statusOf(of);
-    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, usage });
+    const stopsOf = (service: string) => this.#stops.of(service);
+    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, stopsOf, usage });
+  }
+
+  /** How long the last stops of a service took, also under daemons before. */
+  async stopsOf(service: string): Promise<StopTimes | null> {
+    await this.#stops.recall();
+    return this.#stops.of(service);
   }
 
   /** `api`, `api:1` or `all` → the instances meant. @throws {GsupError} 4 for an unknown name. */
@@ -233,13 +245,13 @@ export class Daemon {
 
   /** Opens every log file anew; how many there are. */
   reopenLogs(): number {
-    this.#eventsFile.reopen();
+    this.#events.reopen();
     return this.#logs.reopen() + 1;
   }
 
   /** All files of the journal, oldest first. */
   eventFiles(): readonly string[] {
-    return this.#eventsFile.files();
+    return this.#events.files;
   }
 
   /** The ladder for everything, in waves. `isByHand`: the next daemon leaves it stopped. */
@@ -264,8 +276,7 @@ export class Daemon {
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
     if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
-    await this.#journal.close();
-    this.#eventsFile.close();
+    await this.#events.close();
   }
 
   /** Something for people, in the journal. */
@@ -307,23 +318,19 @@ export class Daemon {
   }
 
   #openJournal(): Journal {
-    const sink = {
-      write: (line: string) => this.#eventsFile.write(Buffer.from(line)),
-      close: () => Promise.resolve(),
-    };
-    const journal = openJournal({ level: process.env['GSUP_LOG'] ?? 'info', sink });
     return {
       write: (told, at) => {
         const record = this.#withoutSecrets(told);
-        this.#eventsFile.rotateIfDue();
-        journal.write(record, at);
+        this.#events.write(record, at);
+        if (record.phase === 'stopped') this.#stops.take(record);
         this.#options.onRecord(record, at);
         if (record.level === 'debug') return;
         if (this.#recordListeners.size === 0) return;
-        const heard: Told = { ...record, at: Math.round(at) };
+        const { time, mono } = momentsOf(at);
+        const heard: Told = { ...record, at: time, mono };
         for (const listener of this.#recordListeners) listener(heard);
       },
-      close: () => journal.close(),
+      close: () => this.#events.close(),
     };
   }
 
@@ -350,7 +357,9 @@ export class Daemon {
   #forget(of: Slot): void {
     const isLast = slotsOf(this.supervisor.state, of.service).every(({ of: { index } }) => index !== of.index);
     this.#logs.forget(of, isLast);
-    if (this.supervisor.state.services[of.service] === undefined) this.#environments.forget(of.service);
+    if (this.supervisor.state.services[of.service] !== undefined) return;
+    this.#environments.forget(of.service);
+    this.#stops.forget(of.service);
   }
 
   async #usage() {

@@ -1,10 +1,12 @@
 /** What each call of the control socket does: one handler for each route of the table. */
+import type { InputOf } from '../api/inputs.ts';
 import { PROTOCOL } from '../api/routes.ts';
 import type { Handlers } from '../api/server.ts';
 import type { Change, OperationLine, ServiceView } from '../api/types.ts';
 import { EXIT, GsupError, usageError } from '../core/error.ts';
 import { findCycle } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
+import type { Occasion } from '../core/occasion.ts';
 import { planChanges } from '../core/plan.ts';
 import { masked, maskedSpec, maskedValue } from '../core/secrets.ts';
 import type { ServiceSpec } from '../core/service.ts';
@@ -37,7 +39,11 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
       const identity = { version, protocol: PROTOCOL, pid: process.pid, startedAt, home: home.folder };
       return { ...identity, ...counts, native, managed: isManaged };
     },
-    list: ({ usage }) => daemon.views(usage === true),
+    list: async ({ usage, stops }) => {
+      // Else those of daemons before may come with the next call only: a list waits for no file.
+      if (stops === true) await daemon.stopsOf('');
+      return daemon.views(usage === true);
+    },
     show: ({ name }) => show(daemon, name),
     why: async ({ name }) => (await import('./why-facts.ts')).why(daemon, name),
     environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
@@ -64,6 +70,7 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
     apply: (input) => operate((tell) => apply(daemon, input, tell)),
     logs: async (query, signal) => (await import('./streams.ts')).logStream(daemon, query, signal),
     events: async (query, signal) => (await import('./streams.ts')).eventStream(daemon, query, signal),
+    timeline: (query) => timeline(daemon, query),
     reopenLogs: () => ({ files: daemon.reopenLogs() }),
     kill: () =>
       operate(async (tell) => {
@@ -167,10 +174,20 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
     service,
     spec: maskedSpec(known.spec),
     instances: views,
+    stops: await daemon.stopsOf(service),
     dependents,
     logFiles,
     logFormat: known.spec.logs.format,
   };
+}
+
+/** @throws {GsupError} 4 for names of which neither the journal nor the state knows anything. */
+async function timeline(daemon: Daemon, { names, kinds, last }: InputOf<'timeline'>): Promise<readonly Occasion[]> {
+  const { readOccasions } = await import('./history.ts');
+  const wanted = names.includes('all') ? [] : names;
+  const found = await readOccasions(daemon.eventFiles(), { names: wanted, kinds, last });
+  if (found.length === 0 && wanted.length > 0) daemon.refsOf(wanted);
+  return found;
 }
 
 function environmentView(daemon: Daemon, name: string, compareWith: Readonly<Record<string, string>> | undefined) {

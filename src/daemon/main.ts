@@ -52,7 +52,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     onReady();
     return EXIT.done;
   }
-  const daemon = await Daemon.open({ home, onRecord, handedIn: sockets });
+  const daemon = await Daemon.open({ home, version, onRecord, handedIn: sockets });
   const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
     claim(await read(), (text) => daemon.notice(text, 'warn'));
   let finish: (status: number) => void = () => {};

@@ -4,6 +4,7 @@ import type { InstanceRef } from '../core/event.ts';
 import { instanceName, slotName } from '../core/name.ts';
 import { instancesOf, type ServiceState, type SupervisorState } from '../core/root-state.ts';
 import { type InstanceState, pidOf } from '../core/state.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 import type { Usage } from '../host/usage.ts';
 
 export type Facts = {
@@ -12,6 +13,8 @@ export type Facts = {
   tokenOf(of: InstanceRef): string | null;
   /** What the app says of itself. */
   statusOf(of: InstanceRef): string | null;
+  /** How long its last stops took. */
+  stopsOf(service: string): StopTimes | null;
   /** By place. */
   readonly usage: ReadonlyMap<string, Usage>;
 };
@@ -30,7 +33,7 @@ function viewOf(
   whole: SupervisorState,
   service: ServiceState,
   { of, state, isSpare }: Row,
-  { now, tokenOf, statusOf, usage }: Facts,
+  { now, tokenOf, statusOf, stopsOf, usage }: Facts,
 ): InstanceView {
   const { spec, waiting } = service;
   const { index } = of;
@@ -59,6 +62,7 @@ function viewOf(
     hasCheck: spec.ready !== null,
     spare: isSpare ? spareOf(service, index, state) : null,
     status: isLive ? statusOf(of) : null,
+    stops: stopsOf(spec.name),
   };
 }
 

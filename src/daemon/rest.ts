@@ -9,6 +9,7 @@ const SHARE = 100;
 
 export class Rest {
   #timer: NodeJS.Timeout | null = null;
+  #memory: Promise<typeof import('../host/memory.ts')> | null = null;
   #lastAt = 0;
   #notBefore = 0;
 
@@ -31,7 +32,9 @@ export class Rest {
   }
 
   async #giveBack(): Promise<void> {
-    const { giveBackMemory } = await import('../host/memory.ts');
+    // At the begin there are descriptors for it.
+    this.#memory ??= import('../host/memory.ts');
+    const { giveBackMemory } = await this.#memory;
     const before = process.cpuUsage();
     giveBackMemory(nativeNow());
     const { user, system } = process.cpuUsage(before);

@@ -56,6 +56,11 @@ export class Spool {
     }
   }
 
+  /** Whether a FIFO has anything now. */
+  isFilled(fd: number): boolean {
+    return this.#mapping.available(fd) > 0;
+  }
+
   /** Reads what a FIFO has now, at most a chunk; `null`: nothing, or its end has come. The result is good until the next call. */
   read(fd: number, pending: Pending): Buffer | null {
     const { bytes } = this.#mapping;

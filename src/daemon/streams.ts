@@ -5,10 +5,11 @@ import type { LogEntry, Told } from '../api/types.ts';
 import { usageError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
+import { parseRecorded } from '../core/recorded.ts';
 import { secretValues, withoutSecrets } from '../core/secrets.ts';
 import { LogFollower } from '../logs/follower.ts';
 import { type EndOfLog, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
-import { systemClock } from '../supervisor/clock.ts';
+import { momentsOf, systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 
 const DEFAULT_LINES = 15;
@@ -68,9 +69,12 @@ export async function* eventStream(
   signal: AbortSignal,
 ): AsyncGenerator<Told> {
   const names = new Set(query.names ?? []);
+  const phases = new Set<string>(query.phases ?? []);
   const wants = (record: Told) =>
     (names.size === 0 || names.has(record.service ?? '') || names.has(record.instance ?? '')) &&
-    (query.since === undefined || record.at >= query.since);
+    (phases.size === 0 || phases.has(record.phase)) &&
+    (query.since === undefined || record.at >= query.since) &&
+    (query.until === undefined || record.at <= query.until);
   const waiting: Told[] = [];
   let dropped = 0;
   let wake = () => {};
@@ -81,14 +85,16 @@ export async function* eventStream(
     wake();
   });
   try {
-    const count = query.lines ?? (query.since === undefined ? DEFAULT_RECORDS : Number.POSITIVE_INFINITY);
-    const began = systemClock.now();
+    const count =
+      query.lines ??
+      (query.since === undefined && query.until === undefined ? DEFAULT_RECORDS : Number.POSITIVE_INFINITY);
+    const began = momentsOf(systemClock.now()).time;
     const old = await lastLines(daemon.eventFiles(), 'raw', count, ({ line }) => {
-      const record = recordOf(line);
+      const record = parseRecorded(line);
       return record !== null && wants(record) && record.at <= began;
     });
     for (const { line } of old) {
-      const record = recordOf(line);
+      const record = parseRecorded(line);
       if (record !== null) yield record;
     }
     if (query.follow !== true) return;
@@ -99,7 +105,7 @@ export async function* eventStream(
       else if (dropped > 0) {
         const reason = `${dropped} records were dropped here: they were not read fast enough`;
         dropped = 0;
-        yield { phase: 'notice', level: 'warn', reason, at: Math.round(systemClock.now()) };
+        yield { phase: 'notice', level: 'warn', reason, at: momentsOf(systemClock.now()).time };
       } else
         await new Promise<void>((resolve) => {
           wake = resolve;
@@ -227,15 +233,3 @@ class Following {
     }
   }
 }
-
-/** A line of events.ndjson: pino's `time` is our `at`. */
-export function recordOf(line: string): Told | null {
-  try {
-    const { time, level, msg: _, ...fields } = JSON.parse(line);
-    return { ...fields, at: time, ...(LEVELS[level] ? { level: LEVELS[level] } : {}) };
-  } catch {
-    return null;
-  }
-}
-
-const LEVELS: Readonly<Record<number, string>> = { 20: 'debug', 40: 'warn', 50: 'error' };

@@ -1,4 +1,5 @@
 /** The facts for `gsup why`: the state, the journal, the log and the kernel, each asked once and no more than needed. */
+
 import { readFileSync } from 'node:fs';
 import type { EndView, InstanceView, WhyView } from '../api/types.ts';
 import { stopBudget } from '../core/budget.ts';
@@ -8,6 +9,7 @@ import { clueOf } from '../core/exit-words.ts';
 import { endedRun, explain } from '../core/explain.ts';
 import { instanceName } from '../core/name.ts';
 import { describeExit, recordMessage } from '../core/record.ts';
+import { parseRecorded } from '../core/recorded.ts';
 import { maskedCommand, maskedSpec, secretValues, withoutSecrets } from '../core/secrets.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { signalNumber } from '../core/signal.ts';
@@ -19,7 +21,6 @@ import { systemClock } from '../supervisor/clock.ts';
 import { outerLimitOf } from '../supervisor/outer-limit.ts';
 import { commandOf } from '../view/service.ts';
 import type { Daemon } from './daemon.ts';
-import { recordOf } from './streams.ts';
 
 /** Records of one instance; a stop with a talkative app has some dozens. */
 const MOST_RECORDS = 400;
@@ -99,7 +100,7 @@ async function recordsOf(daemon: Daemon, { service, index }: InstanceRef): Promi
     return line.includes(mark) || (line.includes('"phase":"rolling-') && line.includes(ofService));
   });
   return lines.flatMap(({ line }) => {
-    const record = recordOf(line);
+    const record = parseRecorded(line);
     return record !== null && (record.instance === name || record.phase.startsWith('rolling-')) ? [record] : [];
   });
 }

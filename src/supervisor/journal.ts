@@ -3,6 +3,7 @@ import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
 import { Writer } from '../logs/writer.ts';
+import { momentsOf } from './clock.ts';
 
 export type Journal = {
   write(record: PhaseRecord, at: number): void;
@@ -32,14 +33,14 @@ export function isJournald(environment: Readonly<Record<string, string | undefin
 /** A journal on a file descriptor; a reader that goes away or a full disk never stops the supervisor. */
 export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Journal {
   const writer = sink ?? new Writer(fd);
-  let now = 0;
+  let now = { time: 0, mono: 0 };
   const logger = pino(
-    { base: null, level, timestamp: () => `,"time":${now}` },
+    { base: null, level, timestamp: () => `,"time":${now.time},"mono":${now.mono}` },
     { write: (line: string) => void writer.write(line) },
   );
   return {
     write(record, at) {
-      now = Math.round(at);
+      now = momentsOf(at);
       const { level: severity = 'info', ...fields } = record;
       if (!logger.isLevelEnabled(severity)) return;
       if (format === undefined) logger[severity](rounded(fields), recordMessage(record));

@@ -6,6 +6,7 @@ import { formatDuration } from '../core/duration.ts';
 import { describeExit } from '../core/record.ts';
 import type { Check, Program, ServiceSpec } from '../core/service.ts';
 import { formatSize } from '../core/size.ts';
+import type { StopTimes } from '../core/stop-times.ts';
 import { paint } from './colour.ts';
 import { stateColour, statePhrase } from './state.ts';
 
@@ -45,7 +46,13 @@ export function environmentText({ environment, diff }: EnvironmentView, colour: 
     .join('\n');
 }
 
-function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readonly (readonly [string, string])[] {
+function factsOf({
+  spec,
+  stops,
+  dependents,
+  logFiles,
+  logFormat,
+}: ServiceView): readonly (readonly [string, string])[] {
   const { stop, restart, ready } = spec;
   const hook = stop.preStop === null ? [] : [`pre-stop ${stop.preStop.argv.join(' ')}`];
   const delay = stop.drainDelayMs === 0 ? [] : [`drain delay ${formatDuration(stop.drainDelayMs)}`];
@@ -63,6 +70,7 @@ function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readon
         : `${restart.policy}, limit ${restart.limit} in ${formatDuration(restart.windowMs)}`,
     ],
     ['stop', `${stopping.join(', ')}; ${formatDuration(stopNeedMs(stop))} at most`],
+    ...optional('stops', stops === null ? '' : stopTimesWords(stops)),
     ...optional('live', liveOf(spec)),
     ...optional('sockets', spec.sockets.map(({ name, address }) => `${name} ${formatAddress(address)}`).join(', ')),
     ['rolling', rollingOf(spec)],
@@ -76,6 +84,14 @@ function factsOf({ spec, dependents, logFiles, logFormat }: ServiceView): readon
     ...optional('env', environmentOf(spec)),
     ['logs', `${logFormat}: ${logFiles.length === 0 ? 'none yet' : logFiles.join(', ')}`],
   ];
+}
+
+/** Of the last stops; those that were killed would have taken longer. */
+function stopTimesWords({ count, p50Ms, p95Ms, maxMs, maxShare, killed }: StopTimes): string {
+  const share = `${Math.round(maxShare * 100)}% of the grace period at most`;
+  if (count === 1) return `the last took ${formatDuration(maxMs)}, ${share}${killed > 0 ? ', and was killed' : ''}`;
+  const lengths = `p50 ${formatDuration(p50Ms)}, p95 ${formatDuration(p95Ms)}, longest ${formatDuration(maxMs)}`;
+  return `the last ${count}: ${lengths}, ${share}${killed > 0 ? `; ${killed} killed, these are lower bounds` : ''}`;
 }
 
 function liveOf({ live }: ServiceSpec): string {

@@ -3,8 +3,10 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync } from 
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { checkHome, type Home, homeOf } from '../../api/home.ts';
+import { formatDuration } from '../../core/duration.ts';
 import { EXIT, isGsupError } from '../../core/error.ts';
 import { formatSize } from '../../core/size.ts';
+import type { StopTimes } from '../../core/stop-times.ts';
 import { paint } from '../../view/colour.ts';
 import { connectIfRunning } from '../connect.ts';
 import { allowsColour } from '../terminal.ts';
@@ -41,6 +43,7 @@ async function doctor({ json }: { json?: boolean }): Promise<void> {
     stateFinding(home),
     zombieFinding(),
     rightsFinding(),
+    ...(await graceFindings()),
   ];
   if (json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
   else {
@@ -56,6 +59,29 @@ async function doctor({ json }: { json?: boolean }): Promise<void> {
     }
   }
   if (findings.some(({ status }) => status === 'bad')) process.exitCode = EXIT.failed;
+}
+
+/** For each service with enough stops: whether its grace period fits them. Only said: it is the owner's to change. */
+async function graceFindings(): Promise<readonly Finding[]> {
+  const connection = await connectIfRunning().catch(() => null);
+  if (connection === null) return [];
+  const views = await connection.client.list({ stops: 'true' });
+  const services = new Map(views.map(({ service, stops }) => [service, stops]));
+  return [...services].flatMap(([service, stops]) => (stops == null ? [] : (graceFinding(service, stops) ?? [])));
+}
+
+function graceFinding(service: string, stops: StopTimes): Finding | null {
+  const { count, killed, maxMs, graceMs, suggestedGraceMs: suggestedMs } = stops;
+  if (suggestedMs === null) return null;
+  const bounds = killed === 0 ? '' : `, ${killed} of them killed: their times are lower bounds`;
+  const facts = `${service}: its last ${count} stops took ${formatDuration(maxMs)} at most${bounds}; grace ${formatDuration(graceMs)}`;
+  const suggested = formatDuration(suggestedMs);
+  if (killed === 0 && suggestedMs <= graceMs) {
+    const message = suggestedMs * 2 <= graceMs ? `${facts} is ample, ${suggested} would do` : `${facts} fits`;
+    return { check: 'grace', status: 'ok', message };
+  }
+  const fix = `stop.grace: ${suggested}${killed === 0 ? '' : ' or more'} for ${service}; "gsup timeline ${service} --kind stop" shows where the time goes`;
+  return { check: 'grace', status: 'warn', message: `${facts} is tight`, fix };
 }
 
 function homeFinding(home: Home): Finding {

@@ -2,6 +2,8 @@
 import { Command, Option } from 'commander';
 import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
+import { nearest } from '../../core/name.ts';
+import { isPhase, PHASES } from '../../core/record.ts';
 import { paint, serviceColour } from '../../view/colour.ts';
 import { recordLine } from '../../view/record.ts';
 import { connect } from '../connect.ts';
@@ -50,7 +52,9 @@ export function eventsCommand(): Command {
     .option('-f, --follow', 'go on with what comes')
     .option('-n, --lines <n>', 'the last N records')
     .option('--since <when>', 'from a time on: 10m, 2026-11-20')
+    .option('--until <when>', 'up to a time')
     .option('--service <name>', 'only of this service')
+    .option('--phase <names>', 'only these phases: stopped,kill-sent')
     .option('--json', 'NDJSON')
     .addHelpText('after', '\nExample:\n  gsup events api -f')
     .action(events);
@@ -86,13 +90,15 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
 /** What is printed at once. */
 const BATCH_LENGTH = 16 * 1024;
 
-async function events(names: string[], flags: LogFlags & { service?: string }): Promise<void> {
+async function events(names: string[], flags: LogFlags & { service?: string; phase?: string }): Promise<void> {
   const { client } = connect();
   const wanted = [...names, ...(flags.service === undefined ? [] : [flags.service])];
   const query = {
     ...(wanted.length === 0 ? {} : { names: wanted.join(',') }),
     ...countOf(flags.lines),
+    ...phasesOf(flags.phase),
     ...timeOf('since', flags.since),
+    ...timeOf('until', flags.until),
     follow: String(flags.follow === true),
   };
   const colour = allowsColour(process.stdout);
@@ -118,6 +124,14 @@ async function printed(lines: () => AsyncGenerator<string>): Promise<void> {
     if (batch.length >= BATCH_LENGTH && !print()) await new Promise((resolve) => process.stdout.once('drain', resolve));
   }
   print();
+}
+
+function phasesOf(text: string | undefined): { phases?: string } {
+  if (text === undefined) return {};
+  const unknown = text.split(',').find((phase) => !isPhase(phase));
+  if (unknown === undefined) return { phases: text };
+  const near = nearest(unknown, PHASES);
+  throw usageError(`--phase "${unknown}" is no phase`, near === null ? PHASES.join(', ') : `did you mean ${near}?`);
 }
 
 function countOf(text: string | undefined): { lines?: string } {

@@ -1,7 +1,9 @@
 /** `gsup ls`, `show`, `env`: what there is, and how it stands. */
 import { Command } from 'commander';
+import type { InstanceView } from '../../api/types.ts';
 import { EXIT, GsupError } from '../../core/error.ts';
 import { nearest } from '../../core/name.ts';
+import { nearMiss } from '../../core/stop-times.ts';
 import { instancesTable } from '../../view/instances.ts';
 import { environmentText, showText } from '../../view/service.ts';
 import { connect } from '../connect.ts';
@@ -95,4 +97,14 @@ async function ls(names: readonly string[], { json, wide }: Flags): Promise<void
   const text = instancesTable(views, { ...options, isWide: wide === true });
   if (views.length === 0) process.stderr.write(`${text}\n`);
   else process.stdout.write(`${text}\n`);
+  for (const line of nearMisses(views)) process.stderr.write(`${line}\n`);
+}
+
+/** A line for each service whose last stops came near to SIGKILL, or needed it. */
+function nearMisses(views: readonly InstanceView[]): readonly string[] {
+  const services = new Map(views.map(({ service, stops }) => [service, stops]));
+  return [...services].flatMap(([service, stops]) => {
+    const words = stops == null ? null : nearMiss(stops);
+    return words === null ? [] : [`! ${service}: ${words}; "gsup timeline ${service} --kind stop" shows why`];
+  });
 }
