@@ -1,6 +1,6 @@
 // Bundles src/ into dist/: CommonJS files for the CLI, the JSON Schema, and the licences of what is in it.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { cwd } from 'node:process';
@@ -94,6 +94,23 @@ await build({
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
 });
+
+// The page, for browsers of the last years; its files are read when one asks for them.
+const page = await build({
+  ...options,
+  platform: 'browser',
+  target: 'es2022',
+  format: 'esm',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  metafile: true,
+  entryPoints: { page: 'src/page/main.tsx', 'page-style': 'src/page/page.css' },
+  entryNames: '[name]',
+  outdir: 'dist/page',
+});
+Object.assign(inputs, page.metafile.inputs);
+renameSync('dist/page/page-style.css', 'dist/page/page.css');
+for (const file of ['index.html', 'icon.svg']) copyFileSync(`src/page/${file}`, `dist/page/${file}`);
 
 const { jsonSchema } = load('src/config/json-schema.ts');
 writeFileSync('dist/supervisor.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`);

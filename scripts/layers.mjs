@@ -11,11 +11,13 @@ const LAYERS = {
   supervisor: ['core', 'host', 'logs', 'probes'],
   api: ['core'],
   view: ['core', 'api'],
-  daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view'],
+  http: ['core', 'api', 'view'],
+  page: ['core', 'api', 'view', 'http'],
+  daemon: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view', 'http'],
   preload: [],
   // Of core/ only duration.ts: the rule below.
   app: ['core'],
-  foreground: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'view'],
+  foreground: ['core', 'config', 'interop', 'host', 'logs', 'probes', 'supervisor', 'api', 'view', 'http'],
   cli: ['core', 'config', 'interop', 'logs', 'supervisor', 'view', 'api', 'daemon', 'foreground'],
 };
 

@@ -20,6 +20,8 @@ export type Home = {
   readonly spool: string;
   /** What commands had in their environment when they started services. */
   readonly environments: string;
+  /** Where the last apply wants health, metrics and the page, and their token. */
+  readonly http: string;
   /** What a daemon in the background says when it can't begin, or crashes. */
   readonly daemonLog: string;
 };
@@ -36,6 +38,7 @@ export function homeOf(environment: Readonly<Record<string, string | undefined>>
     streams: join(folder, 'streams'),
     spool: join(folder, 'spool'),
     environments: join(folder, 'environments'),
+    http: join(folder, 'http.json'),
     daemonLog: join(folder, 'daemon.log'),
   };
 }

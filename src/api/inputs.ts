@@ -24,6 +24,13 @@ const flag = v.optional(
   'false',
 );
 
+const http = v.object({
+  host: v.string(),
+  port: v.number(),
+  token: v.nullable(v.string()),
+  hosts: v.array(v.string()),
+});
+
 export const INPUTS = {
   ping: nothing,
   list: v.object({ usage: flag, stops: flag }),
@@ -46,6 +53,8 @@ export const INPUTS = {
     /** Read again at SIGHUP; absent: there is none. */
     file: v.optional(v.string()),
     shutdownTimeoutMs: v.optional(v.nullable(v.number())),
+    /** Absent: it stays as it is. */
+    http: v.optional(v.nullable(http)),
   }),
   logs: v.object({
     names: list,

@@ -6,6 +6,7 @@ import { findCycle } from '../core/graph.ts';
 import { isServiceName, nearest } from '../core/name.ts';
 import type { ServiceSpec, SocketAddress, SupervisorSpec } from '../core/service.ts';
 import type { Diagnostic } from './diagnostic.ts';
+import { httpOf } from './http.ts';
 import { type Path, type Problem, problemsOf } from './problem.ts';
 import { resolveService, withDefaults } from './resolve.ts';
 import { configSchema, type ServiceInput, serviceSchema, type TopInput, topSchema } from './schema.ts';
@@ -32,7 +33,7 @@ export function checkSource(file: string, source: Source): ConfigResult {
   const spec = specOf(value, dirname(resolve(file)), problems);
   const found = [...source.problems, ...problems.map(source.locate)];
   if (found.length > 0 || spec === null) return { ok: false, problems: found.sort(byPlace) };
-  return { ok: true, spec, warnings: [...warningsOf(spec), ...notServed(value)].map(source.locate) };
+  return { ok: true, spec, warnings: warningsOf(spec).map(source.locate) };
 }
 
 function specOf(value: object, folder: string, problems: Problem[]): SupervisorSpec | null {
@@ -46,7 +47,9 @@ function specOf(value: object, folder: string, problems: Problem[]): SupervisorS
   const specs = Object.entries(services).flatMap(([name, input]) => serviceOf(name, input, defaults, folder, problems));
   checkDependencies(services, specs, problems);
   checkSockets(specs, problems);
-  return top.success && problems.length === 0 ? { services: specs, shutdownTimeoutMs: timeoutOf(top.output) } : null;
+  if (!top.success) return null;
+  const http = top.output.http === undefined ? null : httpOf(top.output.http, { folder, problems });
+  return problems.length === 0 ? { services: specs, shutdownTimeoutMs: timeoutOf(top.output), http } : null;
 }
 
 function serviceOf(
@@ -133,12 +136,6 @@ function warningsOf(spec: SupervisorSpec): readonly Problem[] {
         }),
       ),
   );
-}
-
-function notServed(value: object): readonly Problem[] {
-  if (!('http' in value)) return [];
-  const message = 'warning: http is not served yet by this version of gsup: nothing listens there';
-  return [{ path: ['http'], at: 'key', message }];
 }
 
 /** The keys that the schema knows at a path. */

@@ -323,6 +323,17 @@ export const serviceSchema = strictMap({
   nice: v.optional(whole('From -20 (first) to 19 (last). Default: that of gsup.', -20, 19)),
 });
 
+/** Of one that is wrong nothing is told: `123` would be a number, and is a token all the same. */
+const token = v.pipe(
+  v.union([v.string(), v.number(), v.boolean()], 'expected a text'),
+  v.description('Who has it may see everything and act: at least 16 characters, `${VAR}` from the environment.'),
+  v.rawTransform<string | number | boolean, string>(({ dataset, addIssue, NEVER }) => {
+    if (typeof dataset.value === 'string') return dataset.value;
+    addIssue({ message: 'expected a text; put it in quotes' });
+    return NEVER;
+  }),
+);
+
 /** The top level but for its services, which are checked one by one. */
 export const topSchema = v.strictObject({
   shutdown: v.optional(
@@ -334,10 +345,15 @@ export const topSchema = v.strictObject({
   http: v.optional(
     v.pipe(
       strictMap({
-        listen: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected an address'), v.description('Where.'))),
-        token: v.optional(text('Who has it may act, and come from elsewhere.')),
+        listen: v.pipe(
+          v.union([v.string(), v.number()], 'expected host:port, or a port'),
+          v.description('host:port, or a port of 127.0.0.1; beyond this machine only with a token.'),
+        ),
+        token: v.optional(token),
+        tokenFile: v.optional(text('A file with the token, relative to this file.')),
+        hosts: v.optional(texts('Names under which browsers come, beside those of this machine.')),
       }),
-      v.description('Health, metrics and the page; not served yet.'),
+      v.description('Health, metrics and the page, over HTTP. Default: nothing listens.'),
     ),
   ),
   defaults: v.optional(v.pipe(serviceSchema, v.description('For every service that does not say otherwise.'))),

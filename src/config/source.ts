@@ -194,7 +194,9 @@ function locate(
   const node = (which === 'key' ? (key ?? value) : (value ?? key)) ?? null;
   const [from, to] = node?.range ?? [null, null];
   if (from === null || to === null) return plain(file, message);
-  return at(from, isScalar(node) || isAlias(node) ? to - from : 1, message);
+  const found = at(from, isScalar(node) || isAlias(node) ? to - from : 1, message);
+  // The line may have the token in it.
+  return path[0] === 'http' ? { ...found, source: null } : found;
 }
 
 /** The nodes of the last step of a path, or of the last that is there. */

@@ -40,6 +40,12 @@ export function overlaps(a: SocketAddress, b: SocketAddress): boolean {
   return a.port === b.port && (a.host === b.host || isEvery(a) || isEvery(b));
 }
 
+/** Whether only this machine reaches it. */
+export function isLoopback(host: string): boolean {
+  const address = host.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '');
+  return address === '::1' || /^127(?:\.\d+){3}$/.test(address);
+}
+
 function parsePath(path: string): ParsedAddress {
   if (path === '') return problem('has no path after "unix:"');
   if (path.includes('\0')) return problem('has a zero byte in its path');

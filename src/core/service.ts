@@ -220,4 +220,16 @@ export type SupervisorSpec = {
   readonly services: readonly ServiceSpec[];
   /** The budget of a whole shutdown; `null`: as long as the longest path of waves needs. */
   readonly shutdownTimeoutMs: number | null;
+  /** `null`: the file wants none; absent: it is of no file, and says nothing of it. */
+  readonly http?: HttpSpec | null;
+};
+
+/** Where health, metrics and the page are served. */
+export type HttpSpec = {
+  readonly host: string;
+  readonly port: number;
+  /** Who has it may see everything and act; `null`: on this machine everybody may see, and nobody act. */
+  readonly token: string | null;
+  /** Names that it goes by, beside those of this machine. */
+  readonly hosts: readonly string[];
 };

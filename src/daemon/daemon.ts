@@ -1,6 +1,7 @@
 /** The daemon wired: a home, a supervisor that lasts, its logs, its memory on disk, and what commands may ask of it. */
 import { readFileSync } from 'node:fs';
 import type { Home } from '../api/home.ts';
+import { instanceViews } from '../api/queries.ts';
 import type { InstanceView, Told } from '../api/types.ts';
 import type { HandedIn } from '../core/activation.ts';
 import type { InstanceRef, Slot } from '../core/event.ts';
@@ -22,12 +23,12 @@ import { type Saved, Store } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
 import { EventFile } from './event-file.ts';
+import { DaemonHttp } from './http.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
-import { instanceViews } from './queries.ts';
 import { Spool } from './spool.ts';
 import { StopLog } from './stop-times.ts';
 
@@ -48,6 +49,7 @@ export class Daemon {
   readonly home: Home;
   readonly startedAt = systemClock.now();
   readonly operations: Operations;
+  readonly http: DaemonHttp;
   readonly supervisor: Supervisor;
   readonly #options: DaemonOptions;
   readonly #store: Store;
@@ -129,6 +131,7 @@ export class Daemon {
       onForget: (of) => this.#forget(of),
       onSpec: (service, isCommitted) => this.#environments.settle(service, isCommitted),
     });
+    this.http = new DaemonHttp(this, { file: home.http, version: options.version });
     this.operations = new Operations({
       state: () => this.supervisor.state,
       now: () => systemClock.now(),
@@ -241,6 +244,11 @@ export class Daemon {
   /** Where the output of an instance is. */
   logOf(of: InstanceRef): InstanceLog {
     return this.#logs.logOf(of);
+  }
+
+  /** What was written to logs since this process began, by instance. */
+  logged(): ReturnType<InstanceLogs['logged']> {
+    return this.#logs.logged();
   }
 
   /** Opens every log file anew; how many there are. */

@@ -9,7 +9,7 @@ import { nearest } from '../core/name.ts';
 import type { Occasion } from '../core/occasion.ts';
 import { planChanges } from '../core/plan.ts';
 import { masked, maskedSpec, maskedValue } from '../core/secrets.ts';
-import type { ServiceSpec } from '../core/service.ts';
+import type { HttpSpec, ServiceSpec } from '../core/service.ts';
 import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
 import { pidOf } from '../core/state.ts';
 import { instanceEnvironment } from '../host/environment.ts';
@@ -102,12 +102,14 @@ type ApplyInput = {
   readonly isDryRun: boolean;
   readonly file?: string | undefined;
   readonly shutdownTimeoutMs?: number | null | undefined;
+  /** Absent: it stays as it is. */
+  readonly http?: HttpSpec | null | undefined;
 };
 
 /** Makes the daemon's services match; also what SIGHUP does with the file of the last apply. */
 export async function apply(
   daemon: Daemon,
-  { services, environment, isWhole, isDryRun, file, shutdownTimeoutMs }: ApplyInput,
+  { services, environment, isWhole, isDryRun, file, shutdownTimeoutMs, http }: ApplyInput,
   tell: (line: OperationLine) => void,
 ): Promise<OperationLine> {
   const present = Object.values(daemon.supervisor.state.services);
@@ -131,6 +133,7 @@ export async function apply(
   if (shutdownTimeoutMs !== undefined) {
     daemon.supervisor.dispatch({ type: 'configure', at: systemClock.now(), shutdownTimeoutMs });
   }
+  if (http !== undefined) await takeHttp(daemon, http, tell);
   const actions = new Map(changes.map(({ service, action }) => [service, action]));
   const specs = services.map((spec): [string, SpecsEntry] => {
     const action = actions.get(spec.name);
@@ -138,6 +141,13 @@ export async function apply(
     return [spec.name, isKept ? { spec } : { spec, environment: environment ?? daemon.environmentOf(OF_THE_FILE) }];
   });
   return daemon.operations.apply(changes, new Map(specs), tell);
+}
+
+/** Services don't wait for it, nor does it hold them up: why it can't be listened on is told. */
+async function takeHttp(daemon: Daemon, http: HttpSpec | null, tell: (line: OperationLine) => void): Promise<void> {
+  const reason = await daemon.http.take(http);
+  if (reason === null) return;
+  tell({ type: 'record', record: { phase: 'notice', level: 'error', reason, at: Math.round(systemClock.now()) } });
 }
 
 /** @throws {GsupError} for a dependency that nobody has, or a circle over what is there already. */

@@ -14,6 +14,8 @@ export class InstanceLog {
   readonly #now: () => number;
   readonly #followers = new Set<() => void>();
   #policy: LogPolicy;
+  #bytes = 0;
+  #droppedBytes = 0;
   #file: LogFile;
 
   constructor({ path, policy, now }: InstanceLogOptions) {
@@ -36,6 +38,11 @@ export class InstanceLog {
     return this.#file.files();
   }
 
+  /** What has been written since this process began, and what could not be. */
+  get logged(): { readonly bytes: number; readonly droppedBytes: number } {
+    return { bytes: this.#bytes, droppedBytes: this.#droppedBytes };
+  }
+
   /** From now on. */
   setPolicy(policy: LogPolicy): void {
     if (JSON.stringify(policy) === JSON.stringify(this.#policy)) return;
@@ -46,6 +53,8 @@ export class InstanceLog {
 
   write(bytes: Buffer): void {
     this.#file.write(bytes);
+    if (this.#file.isFailing === null) this.#bytes += bytes.length;
+    else this.#droppedBytes += bytes.length;
     for (const callback of this.#followers) callback();
   }
 

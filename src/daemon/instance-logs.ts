@@ -40,6 +40,11 @@ export class InstanceLogs {
     return log;
   }
 
+  /** By the name of the instance. */
+  logged(): ReadonlyMap<string, InstanceLog['logged']> {
+    return new Map([...this.#logs].map(([instance, log]) => [instance, log.logged]));
+  }
+
   captureOf(of: Slot): Capture {
     const place = slotName(of);
     const known = this.#captures.get(place);

@@ -93,6 +93,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     );
     setImmediate(() => finish(verdict === 'clean' && !hasFailed ? EXIT.done : EXIT.failed));
   });
+  if (spec === null) void daemon.http.resume();
   lock.ready();
   onReady();
   rest.disturb();
@@ -105,6 +106,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   await closeServer(server);
   await Promise.all([daemon.close(), reporter?.close()]);
   rmSync(home.socket, { force: true });
+  await daemon.http.close();
   lock.release();
   release();
   reaper?.close();
@@ -198,8 +200,9 @@ async function applyFile(
   environment: DaemonMainOptions['environment'] | null,
 ): Promise<void> {
   try {
-    const { services, shutdownTimeoutMs } = await read();
-    await apply(daemon, { services, shutdownTimeoutMs, environment, isWhole: true, isDryRun: false, file }, () => {});
+    const { services, shutdownTimeoutMs, http } = await read();
+    const input = { services, shutdownTimeoutMs, http, environment, isWhole: true, isDryRun: false, file };
+    await apply(daemon, input, () => {});
   } catch (error) {
     if (!isGsupError(error)) throw error;
     daemon.notice(`${file} is not applied: ${error.message}`, 'error');

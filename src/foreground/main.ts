@@ -16,6 +16,7 @@ import { reapOrphans } from '../supervisor/reaping.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
+import { RunHttp } from './http.ts';
 import { lateLink } from './link.ts';
 import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
@@ -37,17 +38,29 @@ export type ForegroundOptions = {
   readonly reread: (() => Promise<SupervisorSpec>) | null;
   /** `--outer`: how long whoever stops us waits; `null`: it is asked. */
   readonly outerMs: number | null;
+  readonly version: string;
+  /** Of `-c FILE`. */
+  readonly file: string | null;
 };
 
 /** Supervises until everything is down; resolves with the exit status. */
 export async function runForeground(options: ForegroundOptions): Promise<number> {
   const { isSingle, isInTerminal, environment } = options;
-  const journal = journalOf(options);
+  const listeners = new Set<() => void>();
+  const onChange = (callback: () => void): (() => void) => {
+    listeners.add(callback);
+    return () => listeners.delete(callback);
+  };
+  const { version, file } = options;
+  const http = new RunHttp({ journal: journalOf(options), version, file, supervisor: () => supervisor, onChange });
+  const { journal } = http;
   const { sockets, claim } = await activationIn(environment, journal);
   const spec = claim(options.spec);
   warnOfWrappers(spec, journal);
   const needsPipes = !isSingle || spec.services.some(({ ready }) => ready?.check.kind === 'log');
-  const output = needsPipes ? openOutput(spec, () => supervisor, environment) : null;
+  const output = needsPipes
+    ? openOutput(spec, { supervisor: () => supervisor, environment, onLine: http.onLine })
+    : null;
   const prefixes = new Map<string, ReturnType<Output['prefixed']>>();
   const onChunkOf = (of: InstanceRef): Streams['onChunk'] => {
     if (output === null) return () => true;
@@ -61,7 +74,6 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const link = lateLink(environment);
   const host = new LocalHost();
   if (spec.services.some(wantsHandover)) await host.prepare(sockets);
-  const listeners = new Set<() => void>();
   const supervisor = new Supervisor({
     state: initialState(spec),
     host,
@@ -80,6 +92,10 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       onChunk: onChunkOf(of),
     }),
   });
+  await http.open(spec.http ?? null).catch((error) => {
+    link?.close();
+    throw error;
+  });
   const automation = followState({
     state: () => supervisor.state,
     dispatch: (event) => supervisor.dispatch(event),
@@ -90,7 +106,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   if (reporter !== null) listeners.add(() => reporter.changed());
   const read = options.reread;
   const reread = read && (async () => claim(await read()));
-  const reloads = reread && reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets });
+  const reloads = reread && reloadsOf({ supervisor, host, journal, http, onChange, reread, reporter, sockets });
   const release = captureSignals(handlersOf(supervisor, reloads), isInTerminal);
   const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
   // Before anything is started: of all who have its token, the app is to be the first who speaks.
@@ -111,6 +127,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   release();
   reaper.close();
   automation.close();
+  await http.close();
   return exitStatus(state, isSingle);
 }
 
@@ -118,14 +135,15 @@ type Reloading = {
   readonly supervisor: Supervisor;
   readonly host: LocalHost;
   readonly journal: Journal;
-  readonly listeners: Set<() => void>;
+  readonly http: RunHttp;
+  onChange(callback: () => void): () => void;
   readonly reread: () => Promise<SupervisorSpec>;
   readonly reporter: Reporter | null;
   readonly sockets: Activation['sockets'];
 };
 
 /** One after the other, each with the file as it is when its turn comes. */
-function reloadsOf({ supervisor, host, journal, listeners, reread, reporter, sockets }: Reloading): () => void {
+function reloadsOf({ supervisor, host, journal, http, onChange, reread, reporter, sockets }: Reloading): () => void {
   let last = Promise.resolve();
   const tell = (reason: string, level: 'info' | 'error') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
@@ -135,6 +153,7 @@ function reloadsOf({ supervisor, host, journal, listeners, reread, reporter, soc
     try {
       const spec = await reread();
       if (spec.services.some(wantsHandover)) await host.prepare(sockets);
+      await http.take(spec.http ?? null);
       const { reload } = await import('./reload.ts');
       await reload(
         {
@@ -142,10 +161,7 @@ function reloadsOf({ supervisor, host, journal, listeners, reread, reporter, soc
           now: () => systemClock.now(),
           dispatch: (event) => supervisor.dispatch(event),
           notice: (text) => tell(text, 'error'),
-          onChange: (callback) => {
-            listeners.add(callback);
-            return () => listeners.delete(callback);
-          },
+          onChange,
         },
         spec,
       );
@@ -185,8 +201,15 @@ function journalOf({ logFormat, environment }: ForegroundOptions): Journal {
 
 function openOutput(
   spec: SupervisorSpec,
-  supervisor: () => Supervisor,
-  environment: ForegroundOptions['environment'],
+  {
+    supervisor,
+    environment,
+    onLine,
+  }: {
+    readonly supervisor: () => Supervisor;
+    readonly environment: ForegroundOptions['environment'];
+    readonly onLine: RunHttp['onLine'];
+  },
 ): Output {
   return new Output({
     instances: spec.services.flatMap(({ name, instances }) =>
@@ -196,6 +219,7 @@ function openOutput(
       stdout: allowsColour(environment, process.stdout.isTTY),
       stderr: allowsColour(environment, process.stderr.isTTY),
     },
+    onLine,
     onDrain: () => supervisor().resume(),
     onGone: () =>
       supervisor().dispatch({ type: 'shutdown', at: systemClock.now(), reason: 'stdout was closed', signal: null }),

@@ -16,6 +16,8 @@ export type OutputOptions = {
   onDrain(): void;
   /** The reader of our stdout is gone. */
   onGone(): void;
+  /** Each line of an instance, beside; absent: nobody else wants it. */
+  readonly onLine?: (of: InstanceRef, stream: StreamName, line: Buffer) => void;
 };
 
 /** Owns stdout and stderr as long as children's output goes through us. */
@@ -46,6 +48,7 @@ export class Output {
     const splitter = (stream: StreamName): LineSplitter => {
       const prefix = Buffer.from(`${paint(`${name} |`, colour, this.#options.colour[stream])} `);
       return new LineSplitter((line) => {
+        this.#options.onLine?.(of, stream, line);
         takesMore = this.#writers[stream].write(Buffer.concat([prefix, line, NEWLINE]));
       });
     };

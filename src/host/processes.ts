@@ -20,6 +20,8 @@ export type ProcessStat = {
   readonly startTicks: number;
   /** Of all its threads, in user and kernel mode. */
   readonly cpuTicks: number;
+  /** Of children that have ended and that it has waited for. */
+  readonly waitedTicks: number;
   readonly residentPages: number;
   /** wait(2)'s status, once it is a zombie. */
   readonly exitStatus: number;
@@ -61,6 +63,7 @@ export function readStat(pid: number): ProcessStat | null {
     isExiting: (Number(fields[6]) & EXITING) !== 0,
     startTicks: Number(fields[19]),
     cpuTicks: Number(fields[11]) + Number(fields[12]),
+    waitedTicks: Number(fields[13]) + Number(fields[14]),
     residentPages: Number(fields[21]),
     exitStatus: Number(fields[49]),
   };

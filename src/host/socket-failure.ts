@@ -6,7 +6,7 @@ import { EXIT, GsupError } from '../core/error.ts';
 import type { SocketAddress } from '../core/service.ts';
 import type { ErrorCode } from './native-sockets.ts';
 import { LONGEST_PATH } from './socket-address.ts';
-import { findConnection, findHolder } from './socket-table.ts';
+import { findConnection, findHolder, findListener } from './socket-table.ts';
 
 /** Where it is of no use to ask the kernel. */
 const FIRST_FREE_PORT = 1024;
@@ -37,6 +37,11 @@ function heldByConnection(connection: 'open' | 'ended'): Refusal {
 
 export function heldByService(service: string): Refusal {
   return { why: `the service ${service} has it`, hint: 'give one of the two another address' };
+}
+
+/** Of any error. */
+export function refusalAt(address: SocketAddress, code: ErrorCode): Refusal {
+  return code === 'EADDRINUSE' ? heldBy(address, findListener(address)) : refusalOf(address, code);
 }
 
 /** Of any error but EADDRINUSE. */

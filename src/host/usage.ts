@@ -10,10 +10,17 @@ export type Usage = {
   readonly cpuPercent: number;
   /** Resident. */
   readonly memoryBytes: number;
+  /** CPU time of what lives and of what it has waited for. */
+  readonly cpuMs: number;
 };
 
 type Seen = Sample & { readonly at: number };
-type Sample = { readonly startTicks: number; readonly cpuMs: number; readonly memoryBytes: number };
+type Sample = {
+  readonly startTicks: number;
+  readonly cpuMs: number;
+  readonly waitedMs: number;
+  readonly memoryBytes: number;
+};
 
 /** USER_HZ of proc_pid_stat(5): 100 on every machine that Node runs on. */
 const TICK_MS = 10;
@@ -35,17 +42,18 @@ export function usageOf(groups: ReadonlyMap<string, readonly ProcessStat[]>): Re
   const now: typeof seen = new Map();
   const usages = new Map<string, Usage>();
   for (const [name, stats] of groups) {
-    let [cpuPercent, memoryBytes] = [0, 0];
+    let [cpuPercent, memoryBytes, cpuMs] = [0, 0, 0];
     for (const stat of stats) {
       const { pid } = stat;
       const sample = sampleOf(stat);
       const before = seen.get(pid);
       cpuPercent += percentOf(sample, before, at);
       memoryBytes += sample.memoryBytes;
+      cpuMs += sample.cpuMs + sample.waitedMs;
       const isRecent = before?.startTicks === sample.startTicks && at - before.at < LEAST_PASSED_MS;
       now.set(pid, isRecent ? before : { ...sample, at });
     }
-    usages.set(name, { cpuPercent: Math.round(cpuPercent * 10) / 10, memoryBytes });
+    usages.set(name, { cpuPercent: Math.round(cpuPercent * 10) / 10, memoryBytes, cpuMs });
   }
   seen = now;
   return usages;
@@ -58,8 +66,13 @@ function percentOf({ startTicks, cpuMs }: Sample, before: Seen | undefined, at: 
   return passedMs <= 0 ? 0 : ((cpuMs - (isSame ? before.cpuMs : 0)) / passedMs) * 100;
 }
 
-function sampleOf({ startTicks, cpuTicks, residentPages }: ProcessStat): Sample {
-  return { startTicks, cpuMs: cpuTicks * TICK_MS, memoryBytes: residentPages * pageSize() };
+function sampleOf({ startTicks, cpuTicks, waitedTicks, residentPages }: ProcessStat): Sample {
+  return {
+    startTicks,
+    cpuMs: cpuTicks * TICK_MS,
+    waitedMs: waitedTicks * TICK_MS,
+    memoryBytes: residentPages * pageSize(),
+  };
 }
 
 function uptimeMs(): number {

@@ -141,15 +141,6 @@ services:
     ]);
   });
 
-  test('http is taken, and said not to be served', async () => {
-    const file = join(folder, 'http.yaml');
-    writeFileSync(file, 'http: { listen: 127.0.0.1:9615 }\nservices: { api: { command: x } }');
-    const result = await readConfig(file, { env: {} });
-    expect(result.ok && result.warnings.map(({ message }) => message)).toEqual([
-      'warning: http is not served yet by this version of gsup: nothing listens there',
-    ]);
-  });
-
   test.each([
     ['env: [A=B]', '4:10 services.api.env: expected a map of variables, not a list'],
     ['stop: []', '4:11 services.api.stop: expected a map, not a list'],

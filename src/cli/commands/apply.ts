@@ -23,7 +23,7 @@ export function applyCommand(): Command {
 }
 
 async function apply({ config, env, dryRun = false, json = false }: Flags): Promise<void> {
-  const { services, shutdownTimeoutMs } = await specFromFile(config, [], { envName: env });
+  const { services, shutdownTimeoutMs, http } = await specFromFile(config, [], { envName: env });
   const { client } = connect();
   const input = {
     services: [...services],
@@ -31,6 +31,7 @@ async function apply({ config, env, dryRun = false, json = false }: Flags): Prom
     isWhole: true,
     isDryRun: dryRun,
     shutdownTimeoutMs,
+    ...(http == null ? { http: null } : { http: { ...http, hosts: [...http.hosts] } }),
     // With another environment of PM2's the daemon could not read it again by itself.
     ...(env === undefined ? { file: resolve(config) } : {}),
   };

@@ -12,6 +12,7 @@ import {
   type TargetFlags,
   withServiceOptions,
 } from '../target.ts';
+import { VERSION } from '../version.ts';
 
 type RunFlags = TargetFlags & { tty?: boolean; deps?: boolean; outer?: string };
 
@@ -58,6 +59,8 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     logFormat: flags.logFormat,
     environment: process.env,
     outerMs: outerLimit(flags.outer),
+    version: VERSION,
+    file: config ?? null,
     reread: config === undefined ? null : () => read(config, true),
   });
 }

@@ -1,11 +1,12 @@
 /** The state → what the control socket tells of it; pure. */
-import type { InstanceView } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName, slotName } from '../core/name.ts';
 import { instancesOf, type ServiceState, type SupervisorState } from '../core/root-state.ts';
 import { type InstanceState, pidOf } from '../core/state.ts';
 import type { StopTimes } from '../core/stop-times.ts';
-import type { Usage } from '../host/usage.ts';
+import type { InstanceView } from './types.ts';
+
+type Used = { readonly cpuPercent: number; readonly memoryBytes: number };
 
 export type Facts = {
   readonly now: number;
@@ -16,7 +17,7 @@ export type Facts = {
   /** How long its last stops took. */
   stopsOf(service: string): StopTimes | null;
   /** By place. */
-  readonly usage: ReadonlyMap<string, Usage>;
+  readonly usage: ReadonlyMap<string, Used>;
 };
 
 /** One row an instance, in the order of definition; behind it one for a second run during a rolling restart. */
