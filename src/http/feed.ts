@@ -5,10 +5,11 @@ import type { FeedChange, FeedRow, FeedSnapshot } from './feed-message.ts';
 import { beginStream } from './reply.ts';
 import { rowsOf } from './rows.ts';
 import type { HttpSource } from './source.ts';
-import type { Usages } from './usages.ts';
+import { cpuMs, type Usages } from './usages.ts';
 
-/** Of one processor, for what is made for pages. */
-const SHARE = 0.01;
+/** Of one processor, for changes and again for what they use; whatever it costs, they wait no longer than this for it. */
+const SHARE = 0.005;
+const LONGEST_WAIT_MS = 5_000;
 const LEAST_CHANGE_MS = 200;
 const LEAST_USAGE_MS = 2_000;
 const BEAT_MS = 15_000;
@@ -34,6 +35,8 @@ export class Feed {
     beat: null,
   };
   #costMs = 0;
+  /** When the next change is told; after a quiet time at once. */
+  #notBefore = 0;
 
   constructor(source: HttpSource, usages: Usages, canAct: () => boolean) {
     this.#source = source;
@@ -49,7 +52,7 @@ export class Feed {
     const reader = { response, isBehind: false };
     this.#readers.add(reader);
     response.once('close', () => this.#remove(reader));
-    this.#tell(reader, this.#snapshot());
+    response.write(this.#snapshot());
     if (this.#readers.size === 1) this.#begin();
   }
 
@@ -80,7 +83,8 @@ export class Feed {
   }
 
   #changed(): void {
-    this.#timers.change ??= setTimeout(() => void this.#update(), Math.max(LEAST_CHANGE_MS, this.#costMs / SHARE));
+    const waitMs = Math.max(LEAST_CHANGE_MS, this.#notBefore - performance.now());
+    this.#timers.change ??= setTimeout(() => void this.#update(), waitMs);
   }
 
   #planUsage(): void {
@@ -100,14 +104,21 @@ export class Feed {
     const [status, isStopping] = [this.#status, this.#isStopping];
     await this.#look();
     if (this.#readers.size === 0) return;
+    const began = cpuMs();
     const change = changeOf(before, this.#rows);
-    if (change === null && status === this.#status && isStopping === this.#isStopping) return;
+    const isOther = change !== null || status !== this.#status || isStopping !== this.#isStopping;
+    if (isOther) this.#tellAll(change);
+    this.#costMs += cpuMs() - began;
+    this.#notBefore = performance.now() + Math.min(LONGEST_WAIT_MS, this.#costMs / SHARE);
+  }
+
+  #tellAll(change: FeedChange | null): void {
     this.#send(eventOf('change', { ...change, at: Date.now(), status: this.#status, isStopping: this.#isStopping }));
   }
 
   async #look(): Promise<void> {
     const usage = await this.#usages.get(Math.max(LEAST_USAGE_MS - 100, this.#usages.costMs / SHARE));
-    const began = performance.now();
+    const began = cpuMs();
     const now = Date.now();
     const state = this.#source.state();
     this.#rows = new Map(
@@ -122,7 +133,7 @@ export class Feed {
     );
     this.#status = managerNews(state, now, false).status;
     this.#isStopping = state.shutdown !== null;
-    this.#costMs = performance.now() - began;
+    this.#costMs = cpuMs() - began;
   }
 
   /** The same for the whole run, though it is counted back from now each time. */
@@ -151,17 +162,19 @@ export class Feed {
   }
 
   #send(text: string): void {
-    for (const reader of this.#readers) if (!reader.isBehind) this.#tell(reader, text);
+    for (const reader of this.#readers) {
+      if (reader.isBehind) continue;
+      if (reader.response.writableLength <= MOST_WAITING_BYTES) reader.response.write(text);
+      else this.#leaveBehind(reader);
+    }
   }
 
-  #tell(reader: Reader, text: string): void {
+  #leaveBehind(reader: Reader): void {
     const { response } = reader;
-    response.write(text);
-    if (response.writableLength <= MOST_WAITING_BYTES || reader.isBehind) return;
     reader.isBehind = true;
     response.once('drain', () => {
       reader.isBehind = false;
-      if (!response.destroyed) this.#tell(reader, this.#snapshot());
+      if (!response.destroyed) response.write(this.#snapshot());
     });
   }
 }
@@ -180,8 +193,12 @@ function changeOf(before: ReadonlyMap<string, FeedRow>, after: ReadonlyMap<strin
   return { rows, ...(isSameOrder ? {} : { order: keys }) };
 }
 
+/** Of values in rows: nothing in them is deeper than one level. */
 function isEqual(a: unknown, b: unknown): boolean {
-  return a === b || (typeof a === 'object' && typeof b === 'object' && JSON.stringify(a) === JSON.stringify(b));
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  const [ours, theirs] = [Object.entries(a), Object.entries(b)];
+  return ours.length === theirs.length && ours.every(([key, value]) => value === (b as Record<string, unknown>)[key]);
 }
 
 function eventOf(name: string, value: object): string {
