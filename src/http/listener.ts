@@ -17,6 +17,8 @@ export class HttpListener {
   #server: Server | null = null;
   #timer: NodeJS.Timeout | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** What was asked for last: what is tried again gives way to it. */
+  #wanted: HttpSpec | null = null;
 
   constructor({ source, ...options }: ListenerOptions) {
     this.#source = source;
@@ -30,6 +32,7 @@ export class HttpListener {
 
   /** Listens there from now on, or nowhere; where it listened stays when that fails. @throws {GsupError} when it can't. */
   apply(spec: HttpSpec | null): Promise<void> {
+    this.#wanted = spec;
     return this.#inTurn(() => this.#move(spec));
   }
 
@@ -50,11 +53,13 @@ export class HttpListener {
 
   /** Streams are cut: nothing more comes. */
   async close(): Promise<void> {
+    this.#wanted = null;
     this.#http.close();
     await this.#inTurn(() => this.#move(null));
   }
 
   async #again(spec: HttpSpec | null): Promise<void> {
+    if (this.#wanted !== spec) return;
     try {
       await this.apply(spec);
     } catch {
@@ -97,10 +102,11 @@ export class HttpListener {
 
   async #open(spec: HttpSpec): Promise<void> {
     const server = this.#http.create();
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(this.#refusal(spec, error.code ?? error.message)));
-      server.listen({ host: spec.host, port: spec.port }, () => resolve());
-    });
+    const code = await listen(server, spec);
+    // A machine without IPv6 has every address of IPv4.
+    const isIpv4Only = spec.host === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
+    const refused = isIpv4Only ? await listen(server, { ...spec, host: '0.0.0.0' }) : code;
+    if (refused !== null) throw this.#refusal(spec, refused);
     server.on('error', (error) => this.#source.notice(`http: ${error.message}`, 'error'));
     this.#server = server;
     this.#spec = spec;
@@ -121,6 +127,18 @@ export class HttpListener {
 
 /** What a request is judged by that comes while nothing is wanted. */
 const NOBODY: HttpSpec = { host: '127.0.0.1', port: 0, token: null, hosts: [] };
+
+/** The code of the error, or `null`. */
+function listen(server: Server, { host, port }: HttpSpec): Promise<string | null> {
+  return new Promise((resolve) => {
+    const failed = (error: NodeJS.ErrnoException): void => resolve(error.code ?? error.message);
+    server.once('error', failed);
+    server.listen({ host, port }, () => {
+      server.off('error', failed);
+      resolve(null);
+    });
+  });
+}
 
 function closed(server: Server): Promise<void> {
   return new Promise((resolve) => {
