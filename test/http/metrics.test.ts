@@ -108,6 +108,19 @@ print(sum(len(family.samples) for family in parse(sys.stdin.read())))`;
   expect(Number(stdout)).toBe(body.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length);
 });
 
+test('promtool has nothing to say against them', async () => {
+  const body = await textOf('text/plain');
+  const { status, stdout, stderr, error } = spawnSync('promtool', ['check', 'metrics'], {
+    input: body,
+    encoding: 'utf8',
+  });
+  if (error !== undefined) {
+    console.warn("skipped: Debian's package prometheus has promtool");
+    return;
+  }
+  expect([status, stdout, stderr]).toEqual([0, '', '']);
+});
+
 test('a service that is gone is told no longer', async () => {
   const source = new FakeSource(serviceSpec({ name: 'api' }));
   const metrics = metricsOf(source);
