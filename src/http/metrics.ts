@@ -1,9 +1,11 @@
 /** What /metrics answers: counted from records as they come, the rest looked up when somebody asks. */
 import { Counter, Gauge, Histogram, type OpenMetricsContentType, Registry } from 'prom-client';
 import type { Told } from '../api/types.ts';
+import { slotName } from '../core/name.ts';
+import { instancesOf } from '../core/root-state.ts';
+import { pidOf } from '../core/state.ts';
 import { Restarts } from './restarts.ts';
-import { type Row, rowsOf } from './rows.ts';
-import type { HttpSource } from './source.ts';
+import type { HttpSource, Used } from './source.ts';
 import type { Usages } from './usages.ts';
 
 /** Who asks more often gets the same answer. */
@@ -13,7 +15,7 @@ const GRACE_RATIOS = [0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 1];
 const STATES = ['starting', 'running', 'stopping', 'backoff', 'stopped', 'exited', 'failed'] as const;
 
 /** The CPU time of an instance over all its runs: it never goes down. */
-type Spent = { readonly id: string | null; readonly beforeMs: number; readonly nowMs: number };
+type Spent = { readonly run: number | null; readonly beforeMs: number; readonly nowMs: number };
 
 export class Metrics {
   readonly #source: HttpSource;
@@ -72,7 +74,7 @@ export class Metrics {
     shuttingDown.set(this.#source.state().shutdown === null ? 0 : 1);
     await this.#forgetServices();
     this.#tellServices();
-    this.#tellInstances(rowsOf(this.#source, now, usage), now);
+    this.#tellInstances(usage);
     this.#tellLogs();
     return registry.metrics();
   }
@@ -91,31 +93,40 @@ export class Metrics {
     }
   }
 
-  #tellInstances(rows: readonly Row[], now: number): void {
+  /** Of each index the run that serves: the second one of a rolling restart counts when it has taken over. */
+  #tellInstances(usage: ReadonlyMap<string, Used>): void {
     const { cpu, memory, startTimeOf } = this.#series;
     for (const series of [cpu, memory, startTimeOf]) series.reset();
     const spent = new Map<string, Spent>();
-    for (const { view, used } of rows) {
-      // The second run of a rolling restart counts when it has taken over.
-      if (view.spare !== null) continue;
-      const { service, instance, id, uptimeMs } = view;
-      const index = String(view.index);
-      const its = spentBy(this.#spent.get(instance), id, used?.cpuMs ?? 0);
-      spent.set(instance, its);
+    for (const { of, state, isSpare } of instancesOf(this.#source.state())) {
+      if (isSpare) continue;
+      const { service } = of;
+      const index = String(of.index);
+      const name = `${service}:${index}`;
+      const pid = pidOf(state);
+      const used = pid === null ? undefined : usage.get(slotName(of));
+      const its = spentBy(this.#spent.get(name), pid === null ? null : state.run, used?.cpuMs ?? 0);
+      spent.set(name, its);
       cpu.inc({ service, index }, (its.beforeMs + its.nowMs) / 1_000);
-      if (used !== null) memory.set({ service, index }, used.memoryBytes);
-      if (uptimeMs !== null) startTimeOf.set({ service, index }, Math.round(now - uptimeMs) / 1_000);
+      if (used !== undefined) memory.set({ service, index }, used.memoryBytes);
+      if (pid !== null && 'startedAt' in state)
+        startTimeOf.set({ service, index }, Math.round(state.startedAt) / 1_000);
     }
     this.#spent = spent;
   }
 
   #tellLogs(): void {
     const { logBytes, logDropped } = this.#series;
-    for (const series of [logBytes, logDropped]) series.reset();
+    const services = new Map<string, { bytes: number; droppedBytes: number }>();
     for (const [instance, { bytes, droppedBytes }] of this.#source.logged()) {
-      const [service, index] = splitName(instance);
-      logBytes.inc({ service, index }, bytes);
-      logDropped.inc({ service, index }, droppedBytes);
+      const service = instance.slice(0, instance.lastIndexOf(':'));
+      const sum = services.get(service) ?? { bytes: 0, droppedBytes: 0 };
+      services.set(service, { bytes: sum.bytes + bytes, droppedBytes: sum.droppedBytes + droppedBytes });
+    }
+    for (const series of [logBytes, logDropped]) series.reset();
+    for (const [service, { bytes, droppedBytes }] of services) {
+      logBytes.inc({ service }, bytes);
+      logDropped.inc({ service }, droppedBytes);
     }
   }
 
@@ -138,17 +149,11 @@ export class Metrics {
   }
 }
 
-/** `api:0` → `api` and `0`. */
-function splitName(instance: string): readonly [string, string] {
-  const colon = instance.lastIndexOf(':');
-  return [instance.slice(0, colon), instance.slice(colon + 1)];
-}
-
 /** A reused pid or a process that went elsewhere takes nothing back. */
-function spentBy(was: Spent | undefined, id: string | null, cpuMs: number): Spent {
-  if (was === undefined) return { id, beforeMs: 0, nowMs: cpuMs };
-  if (was.id === id || id === null) return { ...was, nowMs: Math.max(was.nowMs, cpuMs) };
-  return { id, beforeMs: was.beforeMs + was.nowMs, nowMs: cpuMs };
+function spentBy(was: Spent | undefined, run: number | null, cpuMs: number): Spent {
+  if (was === undefined) return { run, beforeMs: 0, nowMs: cpuMs };
+  if (was.run === run || run === null) return { ...was, nowMs: Math.max(was.nowMs, cpuMs) };
+  return { run, beforeMs: was.beforeMs + was.nowMs, nowMs: cpuMs };
 }
 
 /** The names, as docs/http.md has them. */
@@ -191,8 +196,8 @@ function seriesIn(registry: Registry<OpenMetricsContentType>) {
     cpu: counter('gsup_instance_cpu_seconds_total', 'CPU time of all processes of an instance.', instance),
     memory: gauge('gsup_instance_memory_bytes', 'Resident memory of all processes of an instance.', instance),
     startTimeOf: gauge('gsup_instance_start_time_seconds', 'When the present run began, as Unix time.', instance),
-    logBytes: counter('gsup_log_bytes_total', 'Output of an instance that was taken.', instance),
-    logDropped: counter('gsup_log_dropped_bytes_total', 'Output of an instance that could not be kept.', instance),
+    logBytes: counter('gsup_log_bytes_total', 'Output of instances that was taken.', ['service']),
+    logDropped: counter('gsup_log_dropped_bytes_total', 'Output of instances that could not be kept.', ['service']),
   };
 }
 

@@ -131,7 +131,7 @@ test('gsup run serves its file, with logs, and says draining to the end', async 
   const logs = await ask(port, '/api/logs?name=api&search=HELL');
   expect(JSON.parse(logs.body)).toMatchObject({ instance: 'api:0', stream: 'stdout', line: 'hello' });
   const { body } = await ask(port, '/metrics');
-  expect(body).toContain('gsup_log_bytes_total{service="api",index="0"} 6');
+  expect(body).toContain('gsup_log_bytes_total{service="api"} 6');
   gsup.kill('SIGTERM');
   await gsup.record('signal-sent', 'api');
   expect((await ask(port, '/readyz')).status).toBe(503);

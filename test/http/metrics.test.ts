@@ -74,8 +74,8 @@ test('instances, CPU, memory and logs are told as they are now', async () => {
     'gsup_service_instances{service="api",state="running"} 2',
     'gsup_instance_cpu_seconds_total{service="api",index="1"} 1.234',
     'gsup_instance_memory_bytes{service="api",index="1"} 50000000',
-    'gsup_log_bytes_total{service="api",index="0"} 1000',
-    'gsup_log_dropped_bytes_total{service="api",index="0"} 0',
+    'gsup_log_bytes_total{service="api"} 2000',
+    'gsup_log_dropped_bytes_total{service="api"} 0',
     'gsup_shutting_down 0',
   ])
     expect(text.split('\n')).toContain(line);
