@@ -2,7 +2,9 @@
 import type { OperationLine, Told } from '../api/types.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
+import { episodesOf } from '../core/history.ts';
 import { type InstanceName, instanceName } from '../core/name.ts';
+import { lastOccasions, occasionsOf } from '../core/occasion.ts';
 import { instancesOf, type SupervisorState } from '../core/root-state.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
@@ -10,7 +12,13 @@ import { HttpListener } from '../http/listener.ts';
 import type { HttpSource, Verb } from '../http/source.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
+import { timelineSvg } from '../view/timeline-svg.ts';
 import type { RecentLines } from './recent-lines.ts';
+
+/** Of a service, in one picture; from the last records, for there is no journal. */
+const OCCASIONS = 8;
+const MOST_RECORDS = 4_000;
+const PICTURE_WIDTH = 640;
 
 export { RecentLines } from './recent-lines.ts';
 
@@ -29,6 +37,11 @@ export function listenerFor(options: HttpOptions): HttpListener {
 }
 
 function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions): HttpSource {
+  const kept: Told[] = [];
+  options.onRecord((record) => {
+    kept.push(record);
+    if (kept.length > MOST_RECORDS) kept.splice(0, kept.length - MOST_RECORDS / 2);
+  });
   return {
     version,
     place: file,
@@ -41,6 +54,13 @@ function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions
     onChange: options.onChange,
     onRecord: options.onRecord,
     logs: (query, signal) => recent.read(query, namesIn(supervisor.state), signal),
+    timeline: async (service) => {
+      const episodes = episodesOf(kept.filter((record) => record.service === undefined || record.service === service));
+      const query = { names: [service], kinds: [], last: OCCASIONS };
+      const occasions = lastOccasions(occasionsOf(episodes), query);
+      if (occasions.length === 0) refsOf(supervisor.state, service);
+      return occasions.length === 0 ? null : timelineSvg(occasions, { now: systemClock.now(), width: PICTURE_WIDTH });
+    },
     act: async (verb, names) => act(supervisor, verb, names),
     notice: options.notice,
     refusal: (host, port, code) => refusalAt({ kind: 'tcp', host, port }, code),

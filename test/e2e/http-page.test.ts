@@ -30,5 +30,17 @@ test('the page of a daemon shows what runs, its lines as they come, and restarts
   await page.locator('tr', { hasText: 'api:0' }).getByText(String(after.pid)).waitFor();
   // What the new run has written has come by itself.
   await expect.poll(() => page.getByText('first line').count()).toBe(2);
+  await page
+    .getByRole('link', { name: 'Timeline' })
+    .or(page.getByRole('tab', { name: 'Timeline' }))
+    .first()
+    .click();
+  await page.getByRole('img', { name: /restart of api:0/ }).waitFor();
+  await page
+    .getByRole('link', { name: 'Why' })
+    .or(page.getByRole('tab', { name: 'Why' }))
+    .first()
+    .click();
+  await page.getByText(/it has run for/).waitFor();
   expect(browser.errors.filter((text) => !/ 401 /.test(text))).toEqual([]);
 });

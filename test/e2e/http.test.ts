@@ -108,6 +108,20 @@ test('services are started and stopped over it', async () => {
   expect(JSON.parse(wrong.body)).toMatchObject({ exitStatus: 4, error: 'no service nobody' });
 });
 
+test('timeline and why are told over it, of those there are', async () => {
+  await using home = new Home();
+  const port = await freePort();
+  await home.ok(['apply', '-c', file(home, `{ listen: ${port} }`)]);
+  await home.ok(['stop', 'api:1']);
+  const picture = await ask(port, '/api/timeline?service=api');
+  expect([picture.status, picture.headers['content-type']]).toEqual([200, 'image/svg+xml']);
+  expect(picture.body).toContain('stop of api:1: gsup stop');
+  const why = await ask(port, '/api/why?instance=api:1');
+  expect(JSON.parse(why.body).text).toContain('gsup stop');
+  for (const path of ['/api/timeline?service=nobody', '/api/why?instance=nobody:0'])
+    expect([path, await status(port, path)]).toEqual([path, 404]);
+});
+
 test('draining is said while the last service still stops', async () => {
   await using home = new Home();
   const port = await freePort();
@@ -130,6 +144,7 @@ test('gsup run serves its file, with logs, and says draining to the end', async 
   expect(await status(port)).toBe(200);
   const logs = await ask(port, '/api/logs?name=api&search=HELL');
   expect(JSON.parse(logs.body)).toMatchObject({ instance: 'api:0', stream: 'stdout', line: 'hello' });
+  expect((await ask(port, '/api/timeline?service=api')).body).toContain('start of api:0');
   const { body } = await ask(port, '/metrics');
   expect(body).toContain('gsup_log_bytes_total{service="api"} 6');
   gsup.kill('SIGTERM');
