@@ -25,7 +25,10 @@ export class AdoptedRun implements HostRun {
     // Without its leader a run may still have survivors in its group, as long as its number is nobody else's by now:
     // the kernel gives no pid away that still is the number of a group.
     const hasGroup = pid !== null && (found !== null || readStat(pid) === null);
-    this.#tree = pid === null ? null : new ProcessTree({ ...this.#identity, pid }, hasGroup, findCgroup(token));
+    this.#tree =
+      pid === null
+        ? null
+        : new ProcessTree({ ...this.#identity, pid }, { hasGroup, cgroup: findCgroup(token), forks: null });
     this.#given = takeUp(found);
     if (found === null) this.#tree?.leaderEnded();
     else {

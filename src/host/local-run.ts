@@ -11,6 +11,7 @@ import { instanceEnvironment } from './environment.ts';
 import type { Given, Handover } from './handover.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
+import { forksBefore } from './pid-order.ts';
 import { ProcessTree } from './process-tree.ts';
 import { readStat } from './processes.ts';
 import { applyNice, checkCwd, spawnFailure, startProcess } from './spawn.ts';
@@ -126,7 +127,7 @@ export class LocalRun implements HostRun {
     const startTicks = readStat(pid)?.startTicks ?? 0;
     const sockets = this.#given?.sockets ?? {};
     const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null, sockets };
-    const tree = new ProcessTree(identity, !streams.isInTerminal, cgroup);
+    const tree = new ProcessTree(identity, { hasGroup: !streams.isInTerminal, cgroup, forks: forksBefore() });
     this.#tree = tree;
     if (spec.nice !== null) applyNice(pid, spec.nice);
     this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);

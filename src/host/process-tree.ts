@@ -15,21 +15,26 @@ import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
 /** From the end of a process to the question who ended it: a restart comes first, and the kernel's log is written by then. */
 const KILLER_WAIT_MS = 30;
 
+type TreeOptions = { readonly hasGroup: boolean; readonly cgroup: Cgroup | null; readonly forks: number | null };
+
 export class ProcessTree implements RunProcesses {
   readonly identity: RunIdentity & { readonly pid: number };
   /** Whether it has a process group and session of its own. */
   readonly #hasGroup: boolean;
   readonly #cgroup: Cgroup | null;
+  readonly #forksBefore: number | null;
   readonly #released = new AbortController();
   #isAlive = true;
   #isGroupKilled = false;
   /** As they were when the leader was first signalled: afterwards they may have another parent. */
   #descendants: readonly { readonly pid: number; readonly startTicks: number }[] = [];
 
-  constructor(identity: RunIdentity & { readonly pid: number }, hasGroup: boolean, cgroup: Cgroup | null) {
+  /** `forks`: how many the machine had made when it began, where that is known. */
+  constructor(identity: ProcessTree['identity'], { hasGroup, cgroup, forks }: TreeOptions) {
     this.identity = identity;
     this.#hasGroup = hasGroup;
     this.#cgroup = cgroup;
+    this.#forksBefore = forks;
     lookSoon();
   }
 
@@ -125,6 +130,7 @@ export class ProcessTree implements RunProcesses {
       token,
       hasGroup: this.#hasGroup,
       isGroupKilled: this.#isGroupKilled,
+      forksBefore: this.#forksBefore,
       known: [...this.#descendants.filter(isSame).map((one) => one.pid), ...inCgroup],
     };
   }

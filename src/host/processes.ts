@@ -1,6 +1,7 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
 import { readlinkSync } from 'node:fs';
 import type { Survivor } from '../core/record.ts';
+import { lowestPid } from './pid-order.ts';
 import { listProc, readProcFile, readProcRecord } from './proc-file.ts';
 
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
@@ -38,6 +39,8 @@ export type Belongings = {
   readonly isGroupKilled: boolean;
   /** Pids known otherwise: in its cgroup, or descended from its leader when it was asked to stop. */
   readonly known: readonly number[];
+  /** Of the machine when the run began; `null`: not known. */
+  readonly forksBefore: number | null;
   /** Whether a process that nobody else claims is asked for its cgroup: for many runs that is less than to list each. */
   readonly isAskedByCgroup?: boolean;
 };
@@ -108,9 +111,11 @@ export function statsOf(runs: readonly Belongings[]): readonly (readonly Process
 function sweep(runs: readonly Belongings[], visit: (stat: ProcessStat, run: Belongings, index: number) => void): void {
   const ownerOf = ownersOf(runs);
   const earliest = Math.min(...runs.map(({ startTicks }) => startTicks));
+  const lowest = lowestPid(runs);
   for (const entry of listProc()) {
     const pid = Number(entry);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    // NaN for what is no process.
+    if (!(pid >= lowest) || pid === process.pid) continue;
     const stat = readStat(pid);
     // What began before the first leader can't come from one; a zombie holds nothing.
     if (!stat || isDead(stat) || stat.startTicks < earliest) continue;

@@ -10,7 +10,15 @@ test('two that look for the same run in the same turn both see what is there', a
   const exited = once(child, 'exit');
   try {
     await once(child, 'spawn');
-    const run = { leader: -1, startTicks: 0, token, hasGroup: false, isGroupKilled: false, known: [] };
+    const run = {
+      leader: -1,
+      startTicks: 0,
+      token,
+      hasGroup: false,
+      isGroupKilled: false,
+      forksBefore: null,
+      known: [],
+    };
     const { signal } = new AbortController();
     const killed = killSurvivors(
       () => run,
