@@ -1,6 +1,6 @@
 /** Text as a terminal shows it: harmless, and as wide as it is there; pure. */
-import { stripVTControlCharacters } from 'node:util';
 import stringWidth from 'string-width';
+import stripAnsi from 'strip-ansi';
 
 const TAB = 8;
 /** Of a line that is shown in part only; the rest is not even looked at. */
@@ -11,7 +11,7 @@ const SEGMENTER = new Intl.Segmenter();
 export function harmless(text: string): string {
   const short = text.length > LONGEST ? text.slice(0, LONGEST) : text;
   if (/^[ -~]*$/.test(short)) return short;
-  const plain = stripVTControlCharacters(short).replace(/[\p{Bidi_Control}\u2028\u2029]/gu, '');
+  const plain = stripAnsi(short).replace(/[\p{Bidi_Control}\u2028\u2029]/gu, '');
   return expanded(plain).replace(/\p{Cc}/gu, caret);
 }
 

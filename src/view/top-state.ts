@@ -8,7 +8,7 @@ type Sort = (typeof SORTS)[number];
 /** What is done to the selected instance; `reload` to its service. */
 export type Verb = 'start' | 'stop' | 'restart' | 'reload';
 
-export type TopMode =
+type TopMode =
   | { readonly kind: 'table' }
   /** The line below is typed; `before` comes back with Escape. */
   | { readonly kind: 'filter'; readonly before: string }
@@ -19,7 +19,7 @@ type LogLine = { readonly instance: string; readonly isError: boolean; readonly 
 type Message = { readonly text: string; readonly colour: Colour | null; readonly until: number };
 
 export type TopState = {
-  /** In the order in which the daemon tells them. */
+  /** By name. */
   readonly views: readonly InstanceView[];
   /** Key of a row; `null`: there is none. */
   readonly selected: string | null;
@@ -88,7 +88,7 @@ export function rowsOf({ views, filter, sort }: TopState): readonly InstanceView
   const wanted = filter.toLowerCase();
   const found =
     wanted === '' ? views : views.filter((view) => `${view.instance} ${view.state}`.toLowerCase().includes(wanted));
-  if (sort === 'name') return [...found].sort((a, b) => BY_NAME.compare(a.instance, b.instance));
+  if (sort === 'name') return found;
   return [...found].sort((a, b) => amountOf(b, sort) - amountOf(a, sort));
 }
 
@@ -136,7 +136,8 @@ export function settled(state: TopState, size: Size): TopState {
 
 /** The daemon has answered. */
 export function listed(state: TopState, views: readonly InstanceView[]): TopState {
-  return { ...state, views, lost: null };
+  const sorted = [...views].sort((a, b) => BY_NAME.compare(a.instance, b.instance));
+  return { ...state, views: sorted, lost: null };
 }
 
 /** The daemon can't be asked. */

@@ -64,11 +64,10 @@ export function topTable(
   ];
 }
 
-/** How long the last stops of its service took, where the daemon tells: `1.2s`. */
-export function p95Of(view: InstanceView): string | null {
-  const stops: unknown = Reflect.get(view, 'stops');
-  const ms: unknown = typeof stops === 'object' && stops !== null ? Reflect.get(stops, 'p95Ms') : null;
-  return typeof ms === 'number' ? formatDuration(ms) : null;
+/** How long the last stops of its service took, `>10s` where SIGKILL ended those; `null`: there were none, or the daemon is an older one. */
+export function p95Of({ stops }: InstanceView): string | null {
+  if (typeof stops?.p95Ms !== 'number') return null;
+  return `${stops.killed > stops.count * 0.05 ? '>' : ''}${formatDuration(stops.p95Ms)}`;
 }
 
 /** Inverse where the terminal may: seen without colours too, by its mark. */

@@ -119,7 +119,7 @@ function factsOf(view: InstanceView, now: number): readonly (readonly [string, s
     ['status', harmless(statePhrase(view, now))],
     ['process', view.pid === null ? '-' : `pid ${view.pid}, ${used}`],
     ['restarts', `${view.restarts}; last exit: ${exit}`],
-    ...(p95 === null ? [] : ([['stops', `95 of 100 took ${p95} or less`]] as const)),
+    ...(p95 === null ? [] : ([['stops', `p95 ${p95}`]] as const)),
     ...(view.status === null ? [] : ([['says', harmless(view.status)]] as const)),
   ];
 }
