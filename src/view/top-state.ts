@@ -52,9 +52,6 @@ const FRAME_LINES = 3;
 /** Of the detail of an instance. */
 const MOST_FACTS = 6;
 
-/** `api:9` before `api:10`. */
-const BY_NAME = new Intl.Collator('en', { numeric: true });
-
 export type Size = { readonly width: number; readonly height: number };
 
 export function initialTop(intervalMs: number): TopState {
@@ -136,8 +133,7 @@ export function settled(state: TopState, size: Size): TopState {
 
 /** The daemon has answered. */
 export function listed(state: TopState, views: readonly InstanceView[]): TopState {
-  const sorted = [...views].sort((a, b) => BY_NAME.compare(a.instance, b.instance));
-  return { ...state, views: sorted, lost: null };
+  return { ...state, views: [...views].sort(byName), lost: null };
 }
 
 /** The daemon can't be asked. */
@@ -165,6 +161,12 @@ export function logCleared(state: TopState): TopState {
 /** A sentence for the last line, for some seconds. */
 export function told(state: TopState, text: string, colour: Colour | null, now: number): TopState {
   return { ...state, message: { text: harmless(text.split('\n')[0] ?? ''), colour, until: now + 8_000 } };
+}
+
+/** `api:9` before `api:10`. A thousand at every look: a collator would take 5 ms. */
+function byName(a: InstanceView, b: InstanceView): number {
+  if (a.service === b.service) return a.index - b.index;
+  return a.service < b.service ? -1 : 1;
 }
 
 function amountOf(view: InstanceView, sort: Exclude<Sort, 'name'>): number {

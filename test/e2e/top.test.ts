@@ -139,6 +139,18 @@ describe.skipIf(!HAS_TMUX)('gsup top in a terminal', () => {
     await leftAsItWas(home, terminal, status);
   });
 
+  test.concurrent('with its terminal it ends, by itself and without a word', async () => {
+    await using home = await town();
+    await using terminal = new Terminal({ GSUP_HOME: home.path });
+    // A shell that outlives the terminal tells how it came out.
+    const top = Terminal.gsup('top 2>"$GSUP_HOME/said"');
+    terminal.line(`(trap : HUP; ${top}; echo "status $?" > "$GSUP_HOME/came-out")`);
+    await terminal.shows(/^ gsup top {2}3 instances/);
+    terminal.close();
+    const cameOut = await home.until('the end', () => home.read('came-out') || undefined);
+    expect([cameOut, home.read('said')]).toEqual(['status 129\n', '']);
+  });
+
   test.concurrent('Ctrl-C leaves it as it was, in the middle of a question too', async () => {
     await using home = await town();
     await using terminal = await topIn(home);

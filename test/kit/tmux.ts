@@ -63,11 +63,17 @@ export class Terminal implements AsyncDisposable {
     return Number(spawnSync('ps', ['--ppid', shell, '-o', 'pid=']).stdout.toString().trim());
   }
 
+  /** The terminal is gone, as when a window or a connection is closed. */
+  close(): void {
+    this.#tmux('kill-session');
+  }
+
   /** Waits until the screen matches. */
   async shows(pattern: RegExp): Promise<string> {
     return await this.until(`${pattern}`, () => (pattern.test(this.text) ? this.text : undefined));
   }
 
+  /** Waits until `find` has something. */
   async until<T>(what: string, find: () => T | undefined): Promise<T> {
     const deadline = Date.now() + CEILING_MS;
     for (;;) {

@@ -165,11 +165,11 @@ test('a frame of 1,000 instances takes less than 20 ms, sorted and filtered too'
   const views = Array.from({ length: 1_000 }, (_, n) => viewOf(`service-${n % 40}:${n}`, { cpuPercent: n % 100 }));
   for (const its of [{}, { sort: 'cpu' as const }, { filter: 'service-1' }]) {
     const took = Array.from({ length: 15 }, () => {
-      const began = performance.now();
+      const began = process.cpuUsage();
       shown({ ...listed(stateOf(), views), ...its }, 120, 50, true);
-      return performance.now() - began;
+      return process.cpuUsage(began).user / 1_000;
     });
-    // The least: the machine may be busy with other things.
+    // The least, in time of a processor: the machine may be busy with other things.
     expect(Math.min(...took)).toBeLessThan(20);
   }
 });

@@ -1,10 +1,13 @@
 /** A terminal that is drawn on as a whole and left as it was. */
-import type { ReadStream, WriteStream } from 'node:tty';
+import { closeSync, openSync } from 'node:fs';
+import { isatty, type ReadStream, type WriteStream } from 'node:tty';
 import type { Size } from '../../view/top-state.ts';
 
 /** Alternate screen; no cursor; no wrapping, for a character that is wider than thought must not move the rest; pastes are marked. */
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[?7l\u001b[?2004h\u001b[0m\u001b[2J';
 const LEAVE = '\u001b[0m\u001b[?2004l\u001b[?7h\u001b[?25h\u001b[?1049l';
+
+const [STDIN, STDOUT, STDERR] = [0, 1, 2];
 
 export class Screen {
   readonly #input: ReadStream;
@@ -38,6 +41,10 @@ export class Screen {
   leave(): void {
     if (!this.#isEntered) return;
     this.#isEntered = false;
+    if (!isatty(STDOUT)) {
+      forgetTerminal();
+      return;
+    }
     this.#output.write(LEAVE);
     this.#input.setRawMode(false);
   }
@@ -57,5 +64,13 @@ export class Screen {
     this.#shown = lines;
     if (changes.length > 0) this.#output.write(changes.join(''));
     return true;
+  }
+}
+
+/** Node sets the modes of its terminal back when it exits, and aborts when there is none any more (ResetStdio, EIO); of a file that took its place it keeps off. */
+function forgetTerminal(): void {
+  for (const fd of process.stderr.isTTY ? [STDIN, STDOUT, STDERR] : [STDIN, STDOUT]) {
+    closeSync(fd);
+    openSync('/dev/null', 'r+');
   }
 }

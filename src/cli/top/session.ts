@@ -63,7 +63,7 @@ class Session implements Disposable {
   #isAsking = false;
 
   constructor(options: SessionOptions) {
-    const { client, screen, input, output, names, first } = options;
+    const { client, names, first } = options;
     this.#options = options;
     this.#state = first;
     this.ended = new Promise((resolve, reject) => {
@@ -84,6 +84,11 @@ class Session implements Disposable {
       onStop: () => this.#suspend(),
       onContinue: () => this.#resume(),
     });
+    this.#begin();
+  }
+
+  #begin(): void {
+    const { screen, input, output, first } = this.#options;
     // A bug must not leave a terminal that can't be typed into; it is told on the screen that was there before.
     process.once('uncaughtExceptionMonitor', this.#leave).once('exit', this.#leave);
     screen.enter();
