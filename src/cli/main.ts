@@ -22,6 +22,7 @@ const COMMANDS = {
   logs: async () => (await import('./commands/logs.ts')).logsCommand(),
   events: async () => (await import('./commands/logs.ts')).eventsCommand(),
   timeline: async () => (await import('./commands/timeline.ts')).timelineCommand(),
+  top: async () => (await import('./commands/top.ts')).topCommand(),
   validate: async () => (await import('./commands/validate.ts')).validateCommand(),
   export: async () => (await import('./commands/export.ts')).exportCommand(),
   import: async () => (await import('./commands/import.ts')).importCommand(),
@@ -81,7 +82,8 @@ async function programFor(argv: readonly string[]): Promise<Command> {
 /** `gsup ls | head -1`: what is not read any more need not be written. */
 function endWhenNobodyReads(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    // EIO: the terminal is gone.
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     process.exit(EXIT.done);
   });
 }

@@ -1,13 +1,12 @@
 /** `gsup ls`, `show`, `env`: what there is, and how it stands. */
 import { Command } from 'commander';
 import type { InstanceView } from '../../api/types.ts';
-import { EXIT, GsupError } from '../../core/error.ts';
-import { nearest } from '../../core/name.ts';
 import { nearMiss } from '../../core/stop-times.ts';
 import { instancesTable } from '../../view/instances.ts';
 import { environmentText, showText } from '../../view/service.ts';
 import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
+import { viewsNamed } from '../named-views.ts';
 import { allowsColour, terminalWidth } from '../terminal.ts';
 
 type Flags = { json?: boolean; wide?: boolean; diff?: boolean };
@@ -66,25 +65,7 @@ export function envCommand(): Command {
 async function ls(names: readonly string[], { json, wide }: Flags): Promise<void> {
   const { client } = connect();
   const all = await client.list({ usage: 'true' });
-  const views =
-    names.length === 0
-      ? all
-      : all.filter(
-          ({ service, instance }) => names.includes(service) || names.includes(instance) || names.includes('all'),
-        );
-  const missing = names.find(
-    (name) => name !== 'all' && !all.some(({ service, instance }) => service === name || instance === name),
-  );
-  if (missing !== undefined) {
-    const near = nearest(
-      missing,
-      all.map(({ service }) => service),
-    );
-    throw new GsupError(`no service ${missing}`, {
-      exitStatus: EXIT.noSuchService,
-      hint: near === null ? '"gsup ls" lists all' : `did you mean ${near}?`,
-    });
-  }
+  const views = viewsNamed(all, names);
   if (json === true) {
     process.stdout.write(`${JSON.stringify(views, null, 2)}\n`);
     return;
