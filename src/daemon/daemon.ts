@@ -19,7 +19,7 @@ import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
 import { momentsOf, systemClock } from '../supervisor/clock.ts';
 import type { Journal } from '../supervisor/journal.ts';
-import { type Saved, Store } from '../supervisor/store.ts';
+import type { Saved } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
 import { EventFile } from './event-file.ts';
@@ -29,11 +29,9 @@ import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
+import { PatientStore } from './patient-store.ts';
 import { Spool } from './spool.ts';
 import { StopLog } from './stop-times.ts';
-
-/** After a refused write of the state another one is tried, whether anything has changed or not. */
-const SAVE_AGAIN_MS = 5_000;
 
 export type DaemonOptions = {
   readonly home: Home;
@@ -52,7 +50,7 @@ export class Daemon {
   readonly http: DaemonHttp;
   readonly supervisor: Supervisor;
   readonly #options: DaemonOptions;
-  readonly #store: Store;
+  readonly #store: PatientStore;
   readonly #environments: Environments;
   readonly #logs: InstanceLogs;
   readonly #host: LocalHost;
@@ -66,8 +64,6 @@ export class Daemon {
   readonly #saved: { readonly saved: Saved | null; readonly restored: Restored | null; readonly isAsking: boolean };
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
   #file: string | null;
-  #saveTimer: NodeJS.Timeout | null = null;
-  #isGone = false;
   #isTelling = false;
 
   /** Takes up what the daemon before left, and starts what should run. */
@@ -107,13 +103,13 @@ export class Daemon {
       { phase: 'supervisor-started', pid: process.pid, boot: this.#bootId, version: options.version },
       systemClock.now(),
     );
-    this.#store = new Store(home.state, () => this.supervisor.save());
+    this.#store = new PatientStore({
+      file: home.state,
+      save: () => this.supervisor.save(),
+      identityIn: (slot) => this.supervisor.identityIn(slot),
+      notice: (reason, level) => this.notice(reason, level),
+    });
     const { saved, problems } = this.#store.read();
-    for (const problem of problems) this.notice(problem, 'error');
-    if (problems.length > 0) {
-      const what = saved === null ? 'there is no other: it begins with nothing' : 'the last good one is used';
-      this.notice(`state: ${what}`, saved === null ? 'error' : 'warn');
-    }
     this.#environments = new Environments(home.environments, saved?.environments ?? {});
     this.#file = saved?.file ?? null;
     const restored = saved && restoreState(saved.state, saved.bootId === this.#bootId);
@@ -278,8 +274,6 @@ export class Daemon {
   async close(): Promise<void> {
     this.#logs.close();
     this.supervisor.save();
-    this.#isGone = true;
-    if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
     this.#store.close();
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
@@ -384,31 +378,10 @@ export class Daemon {
     return lines.map(({ line }) => line);
   }
 
-  /** A state that can't be kept stops nothing: it is told, and tried again. */
   #save(snapshot: Snapshot, isForGood: boolean): void {
-    if (this.#isGone) return;
-    const kept: Saved = Object.assign(snapshot, {
-      bootId: this.#bootId,
-      environments: this.#environments.names,
-      file: this.#file,
-    });
-    try {
-      if (isForGood || this.#saveTimer !== null) this.#store.write(kept);
-      else this.#store.append(kept, (slot) => this.supervisor.identityIn(slot));
-      if (this.#saveTimer !== null) {
-        clearTimeout(this.#saveTimer);
-        this.#saveTimer = null;
-        this.notice('the state is kept again', 'warn');
-      }
-    } catch (error) {
-      const isFirst = this.#saveTimer === null;
-      if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
-      this.#saveTimer = setTimeout(() => this.supervisor.save(), SAVE_AGAIN_MS);
-      if (isFirst) {
-        const why = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
-        this.notice(`the state can't be kept in ${this.home.state} (${why}); it is tried again`, 'error');
-      }
-    }
+    const others = { bootId: this.#bootId, environments: this.#environments.names, file: this.#file };
+    const kept: Saved = Object.assign(snapshot, others);
+    this.#store.keep(kept, isForGood);
   }
 }
 
