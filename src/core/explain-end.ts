@@ -1,6 +1,7 @@
 /** How and why one run came to its end; pure. */
 import { formatDuration } from './duration.ts';
 import { clueOf, codeWords, faultWords } from './exit-words.ts';
+import { heapStep, logStep, stepOf } from './next-step.ts';
 import { describeOom, NO_FINDING, ranOut } from './oom.ts';
 import { appPhaseRecord, describeExit, type PhaseRecord, recordMessage } from './record.ts';
 import type { ServiceSpec } from './service.ts';
@@ -330,31 +331,6 @@ function holderFacts({ holder }: EndFacts, kind: string | undefined): readonly s
   return holder === null
     ? ['nobody that can be seen has it now']
     : [`it is held by pid ${holder.pid} (${holder.command})`];
-}
-
-function stepOf(facts: EndFacts, kind: string | null): string {
-  const { holder, service, spec } = facts;
-  switch (kind) {
-    case 'port-held':
-      return holder === null ? `gsup restart ${service}` : `kill ${holder.pid}, or give ${service} another port`;
-    case 'module-missing':
-      return `install what it needs in ${spec.cwd}, then: gsup restart ${service}`;
-    case 'heap-full':
-      return heapStep(facts);
-    default:
-      return logStep(facts);
-  }
-}
-
-/** Where it may have said why. */
-function logStep({ instance, stderr }: EndFacts): string {
-  return `gsup logs ${instance}${stderr.length === 0 ? '' : ' --stderr'} -n 100`;
-}
-
-function heapStep({ isNode, service }: EndFacts): string {
-  return isNode
-    ? `raise its heap (NODE_OPTIONS=--max-old-space-size=MB in env of ${service}), or look for a leak`
-    : `raise the heap of ${service}, or look for a leak`;
 }
 
 function endUnknown(): Cause {

@@ -3,9 +3,9 @@ import type { InstanceEffect } from './effect.ts';
 import type { InstanceEvent } from './event.ts';
 import { findKiller } from './killer.ts';
 import { ceiling, fitStop, nextRung, type Rung, type Standing, stopLadder, WARN_AT } from './ladder.ts';
+import { exitRecord, lastExit, wasPassedOn } from './leader-exit.ts';
 import { appPhaseRecord, describeExit, type PhaseRecord } from './record.ts';
-import type { SignalName } from './signal.ts';
-import { type Context, type InState, type LastExit, lifeOf, type Step, type Stopping } from './state.ts';
+import { type Context, type InState, lifeOf, type Step, type Stopping } from './state.ts';
 import { giveUp, reachTop } from './stop-end.ts';
 
 type Of<E extends InstanceEvent['type']> = Extract<InstanceEvent, { type: E }>;
@@ -370,28 +370,6 @@ function endChecks(was: LiveState): readonly InstanceEffect[] {
     ...(was.name === 'starting' ? ([{ do: 'disarm', timer: 'ready' }] as const) : []),
   ];
 }
-
-function lastExit(event: Of<'exited'>, bySignal: LastExit['by']): LastExit {
-  const { code, signal, at } = event;
-  const by = signal !== null ? bySignal : code === null ? 'unknown' : 'self';
-  return { code, signal: signal as SignalName | null, by, at };
-}
-
-function exitRecord(was: Stopping, at: number): InstanceEffect {
-  const { code, signal } = was.exit ?? { code: null, signal: null };
-  const isStop = was.isAsked && signal === was.signal;
-  const reason = wasPassedOn(was, signal) && !isStop && !was.hasKilled ? { reason: PASSED_ON } : {};
-  const elapsedMs = at - was.startedAt;
-  return record({ phase: 'exited', pid: was.pid, exitCode: code, exitSignal: signal, elapsedMs, ...reason });
-}
-
-/** Somebody had gsup send it that signal. */
-function wasPassedOn(was: { readonly forwarded?: readonly SignalName[] }, signal: string | null): boolean {
-  return was.forwarded?.some((one) => one === signal) === true;
-}
-
-/** Of an exit by a signal that gsup was told to send. */
-const PASSED_ON = 'by a signal that gsup passed on';
 
 function requested(was: Stopping, reason: string, at: number): InstanceEffect {
   const { drainDelayMs, preStop, graceMs } = was.stop;
