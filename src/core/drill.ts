@@ -182,8 +182,12 @@ function outerOf({ spec, outer }: DrillFacts): DrillReport['outer'] {
   return { name: outer.name, limitMs: outer.limitMs, needMs, fits: needMs <= outer.limitMs };
 }
 
-function atWhat({ appPhase }: PhaseRecord): string {
-  return appPhase === undefined ? '' : `, while the app was at ${appPhase}`;
+function atWhat({ appPhase, pending }: PhaseRecord): string {
+  if (appPhase === undefined) return '';
+  const left = Object.entries(countsIn(pending)).map(
+    ([name, value]) => `${name} ${typeof value === 'number' ? value : JSON.stringify(value)}`,
+  );
+  return `, while the app was at ${appPhase}${left.length === 0 ? '' : ` with ${left.join(', ')}`}`;
 }
 
 const INSTANTS: readonly PhaseRecord['phase'][] = ['grace-warning', 'stop-requested', 'stopped'];

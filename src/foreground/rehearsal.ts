@@ -2,6 +2,7 @@
 import { formatAddress } from '../core/address.ts';
 import type { OuterLimit } from '../core/budget.ts';
 import { type DrillReport, drillReport, type HeldPort } from '../core/drill.ts';
+import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import { instanceName } from '../core/name.ts';
 import { recordMessage } from '../core/record.ts';
@@ -57,7 +58,8 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
     const host = new SpareHost(options.spec.sockets);
     await host.prepare(options.spec, sockets.handedIn);
     const { environment, onRecord } = options;
-    const spare = new Spare({ spec: plan.spec, index: spareIndex(options.spec), host, environment, onRecord });
+    const { folder } = sockets;
+    const spare = new Spare({ spec: plan.spec, index: spareIndex(options.spec), host, environment, onRecord, folder });
     const interruption = interruptionOf(spare);
     try {
       return await rehearse(spare, { options, plan, sockets, interruption });
@@ -87,7 +89,7 @@ async function rehearse(spare: Spare, { options, plan, sockets, interruption }: 
   const load = beginLoad(options, plan, sockets);
   try {
     notice(
-      `ready; ${load === null ? 'no load' : `${options.load?.ratePerSecond} requests a second to ${plan.url}`}, stop in ${durationMs / 1000}s`,
+      `ready; ${load === null ? 'no load' : `${options.load?.ratePerSecond} requests a second to ${plan.url}`}, stop in ${formatDuration(durationMs)}`,
     );
     await interruption.orElse(Promise.race([pause(durationMs, interruption.signal), spare.until(isDown)]));
     if (isDown(spare.state)) throw notUp(spare, options, 'it ended by itself before it was to be stopped');

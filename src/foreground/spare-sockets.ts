@@ -16,6 +16,8 @@ export type SpareSockets = {
   readonly handedIn: readonly HandedIn[];
   /** By which they are known when they are closed here. */
   readonly inodes: readonly { readonly inode: string; readonly address: SocketAddress }[];
+  /** Where its Unix sockets are; `null`: there are none. */
+  readonly folder: string | null;
   close(): void;
 };
 
@@ -45,6 +47,7 @@ export async function openSpareSockets(specs: readonly SocketSpec[]): Promise<Sp
       moved: all.map(({ from, to }) => ({ from, to })),
       handedIn: all.map(({ fd, name, from }) => ({ fd, name, address: from })),
       inodes: all.map(({ inode, to }) => ({ inode, address: to })),
+      folder,
       close,
     };
   } catch (error) {

@@ -1,4 +1,5 @@
 /** One spare instance under a supervisor of its own: started, waited for, stopped by the ladder, cleared away. */
+import { dirname } from 'node:path';
 import type { PhaseRecord, Survivor } from '../core/record.ts';
 import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec } from '../core/service.ts';
@@ -7,6 +8,7 @@ import { listenersOf } from '../host/socket-table.ts';
 import { LineSplitter } from '../logs/lines.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
+import { guard } from './guard.ts';
 import { lateLink } from './link.ts';
 import type { SpareHost } from './spare-host.ts';
 
@@ -22,6 +24,8 @@ export type SpareOptions = {
   readonly host: SpareHost;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly onRecord: (record: Told) => void;
+  /** Of the drill, to be gone even when it is killed; `null`: there is none. */
+  readonly folder: string | null;
 };
 
 export class Spare {
@@ -31,6 +35,7 @@ export class Spare {
   readonly #records: Told[] = [];
   readonly #lines: string[] = [];
   readonly #looks = new Set<() => void>();
+  #dismiss = () => {};
 
   constructor(options: SpareOptions) {
     this.#options = options;
@@ -132,10 +137,19 @@ export class Spare {
   async clear(): Promise<void> {
     await this.#options.host.clear();
     this.#link?.close();
+    this.#dismiss();
   }
 
   #take(record: Told): void {
     this.#records.push(record);
+    if (record.phase === 'spawned' && record.pid != null) {
+      const { folder } = this.#options;
+      const folders = [
+        ...(this.#link === null ? [] : [dirname(this.#link.path)]),
+        ...(folder === null ? [] : [folder]),
+      ];
+      this.#dismiss = guard(record.pid, folders);
+    }
     this.#options.onRecord(record);
   }
 
