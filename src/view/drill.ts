@@ -11,7 +11,11 @@ import {
 import { formatDuration } from '../core/duration.ts';
 import { type Colour, paint } from './colour.ts';
 
-export type DrillViewOptions = { readonly width: number; readonly colour: boolean };
+export type DrillViewOptions = {
+  readonly width: number;
+  readonly colour: boolean /** Only characters that every terminal has. */;
+  readonly ascii: boolean;
+};
 
 const BAR = 20;
 
@@ -25,11 +29,14 @@ export function drillText(report: DrillReport, options: DrillViewOptions): strin
     report.requests === null ? [] : requestLines(report.requests, colour),
     outerLines(report, colour),
   ];
-  return sections
+  const text = sections
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.join('\n'))
     .join('\n\n');
+  return options.ascii ? text.replace(/[✓✗█━×…]/g, (sign) => PLAIN[sign] ?? '?') : text;
 }
+
+const PLAIN: Readonly<Record<string, string>> = { '✓': '+', '✗': 'x', '█': '=', '━': '~', '×': 'x', '…': '.' };
 
 /** Of several: their times, and how many were clean. */
 export function drillsText(reports: readonly DrillReport[], colour: boolean): string {

@@ -196,7 +196,7 @@ test('the daemon killed with -9 in the middle: the drill comes to its end, and t
   await gsup.until('ready', () => (gsup.stderr.includes('ready; 20') ? true : undefined));
   await home.killDaemon();
   expect(await gsup.status()).toBe(0);
-  expect(gsup.output).toMatch(/^✓ api:1 {2}a clean stop in /);
+  expect(gsup.output).toMatch(/^[✓+] api:1 {2}a clean stop in /);
   expect(await home.pids()).toEqual(pids);
   expect(leftIn(home)).toEqual([]);
 });

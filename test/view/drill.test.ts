@@ -37,7 +37,7 @@ const report: DrillReport = drillReport({
 });
 
 test('a report says first how it went and why, then on what that stands, within 80 columns', () => {
-  const text = drillText(report, { width: 80, colour: false });
+  const text = drillText(report, { width: 80, colour: false, ascii: false });
   expect(text).toBe(`✗ api:2  no clean stop in 2.1s, 100% of grace 2s used, killed by SIGKILL
 
   - it did not end within its grace period of 2s and was killed, while the app
@@ -65,11 +65,17 @@ while stopping       17         4       0       0       3        9       1
 });
 
 test('colours only where they are allowed', () => {
-  expect(drillText(report, { width: 80, colour: true })).toContain('\u001b[31m');
+  expect(drillText(report, { width: 80, colour: true, ascii: false })).toContain('\u001b[31m');
 });
 
 test('several drills are counted', () => {
   expect(drillsText([report, { ...report, isClean: true, stopMs: 1_000 }], false)).toBe(
     '1 of 2 clean; stop: min 1s, median 2.1s, max 2.1s',
   );
+});
+
+test('without Unicode nothing beyond ASCII is written', () => {
+  const text = drillText(report, { width: 80, colour: false, ascii: true });
+  expect(text).toMatch(/^[\n -~]+$/);
+  expect(text).toContain('  waiting     +100ms     1.9s  ~~~~~~~~~~~~~~~~~~~');
 });

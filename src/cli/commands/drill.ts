@@ -11,7 +11,7 @@ import { specFromFile } from '../config-file.ts';
 import { connect } from '../connect.ts';
 import { durationOf } from '../duration.ts';
 import { ownEnvironment } from '../environment.ts';
-import { allowsColour, terminalWidth } from '../terminal.ts';
+import { allowsColour, allowsUnicode, terminalWidth } from '../terminal.ts';
 
 type Flags = {
   config?: string;
@@ -85,7 +85,8 @@ function show(reports: readonly DrillReport[], isJson: boolean): void {
   const width = Math.min(terminalWidth(process.stdout), 100);
   // Of many the one that tells most.
   const telling = reports.find(({ isClean }) => !isClean) ?? reports.at(-1);
-  if (telling !== undefined) process.stdout.write(`${drillText(telling, { width, colour })}\n`);
+  if (telling !== undefined)
+    process.stdout.write(`${drillText(telling, { width, colour, ascii: !allowsUnicode(process.env) })}\n`);
   if (reports.length > 1) process.stdout.write(`\n${drillsText(reports, colour)}\n`);
 }
 
