@@ -41,11 +41,11 @@ function web(port: number, script: string, more: Service = {}): Service {
 
 test('an app that drains loses no request that was under way; what serves and the home stay as they are', async () => {
   const port = await freePort();
-  const { home, file, env, drill } = homeWith({ api: web(port, 'app/server.mjs') });
+  const { home, file, env, drill } = homeWith({ api: web(port, 'drill/draining.mjs') });
   await using _ = home;
   await home.ok(['start', file], { env });
   const before = { pids: await home.pids(), logs: readdirSync(home.file('logs')) };
-  const done = await drill(['api', '--rate', '40', '--url', `http://127.0.0.1:${port}/slow`]);
+  const done = await drill(['api', '--rate', '40', '--url', `http://127.0.0.1:${port}/work`]);
   const report = printed(done);
   expect([done.status, report.problems]).toEqual([0, []]);
   expect(report).toMatchObject({ instance: 'api:1', verdict: 'clean', exit: { code: 0, signal: null }, survivors: [] });
@@ -154,7 +154,7 @@ test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
   '%s in the middle stops the spare by its ladder and leaves nothing',
   async (signal) => {
     const port = await freePort();
-    const { home, file, env } = homeWith({ api: web(port, 'app/server.mjs') });
+    const { home, file, env } = homeWith({ api: web(port, 'drill/draining.mjs') });
     await using _ = home;
     await using gsup = home.begin(['drill', '-c', file, 'api', '--rate', '20', '--duration', '60s'], { env });
     await gsup.until('ready', () => (gsup.stderr.includes('ready; 20 requests a second') ? true : undefined));
@@ -188,7 +188,7 @@ test('a second SIGINT waits no longer', async () => {
 
 test('the daemon killed with -9 in the middle: the drill comes to its end, and the next daemon knows nothing of it', async () => {
   const port = await freePort();
-  const { home, file, env } = homeWith({ api: web(port, 'app/server.mjs') });
+  const { home, file, env } = homeWith({ api: web(port, 'drill/draining.mjs') });
   await using _ = home;
   await home.ok(['start', file], { env });
   const pids = await home.pids();
