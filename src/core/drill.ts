@@ -159,7 +159,7 @@ function requestProblems({ before, draining }: LoadFacts): readonly string[] {
   // What failed before failed for another reason than the stop.
   const failed = before.failed === 0 ? draining.failed : 0;
   return [
-    ...(lost === 0 ? [] : [`${lost} of ${sent} requests were accepted and never answered`]),
+    ...(lost === 0 ? [] : [`${lost} of ${sent} requests lost: taken, and never answered`]),
     ...(failed === 0
       ? []
       : [`${failed} ${failed === 1 ? 'request' : 'requests'} failed while it stopped, none before`]),

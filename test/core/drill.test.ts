@@ -53,7 +53,7 @@ test.each<[string, Partial<DrillFacts>, string[]]>([
   [
     'requests lost',
     { load: load({ answered: 8 }, { answered: 1, lost: 2 }) },
-    ['2 of 11 requests were accepted and never answered'],
+    ['2 of 11 requests lost: taken, and never answered'],
   ],
   [
     'failed only while it stopped',

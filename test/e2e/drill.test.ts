@@ -67,7 +67,7 @@ test('an app that ends at once loses what it had accepted: exit 1, without a dae
   const { requests, problems } = printed(done);
   expect(done.status).toBe(1);
   expect(requests?.draining.lost).toBeGreaterThan(0);
-  expect(problems).toEqual([expect.stringMatching(/^\d+ of \d+ requests were accepted and never answered$/)]);
+  expect(problems).toEqual([expect.stringMatching(/^\d+ of \d+ requests lost: taken, and never answered$/)]);
   expect(readdirSync(home.folder)).toEqual(['supervisor.yaml']);
 });
 

@@ -42,7 +42,7 @@ test('a report says first how it went and why, then on what that stands, within 
 
   - it did not end within its grace period of 2s and was killed, while the app
     was at waiting with requests 3
-  - 3 of 267 requests were accepted and never answered
+  - 3 of 267 requests lost: taken, and never answered
   - the outer limit of 2.5s would cut a stop that needs all of its time: drain
     delay, hook, grace and 1s for the rest are 3s
 
