@@ -100,6 +100,7 @@ function cli() {
     import: ['import'],
     init: ['init'],
     doctor: ['doctor'],
+    drill: ['drill'],
     startup: ['startup', 'unstartup'],
     daemon: ['daemon', 'ping', 'kill', 'update'],
   };

@@ -37,6 +37,7 @@ export const INPUTS = {
   show: v.object({ name: v.string() }),
   why: v.object({ name: v.string() }),
   environment: v.object({ name: v.string(), compareWith: v.optional(environment) }),
+  spare: v.object({ name: v.string() }),
   start: v.object({ names, environment: v.optional(environment) }),
   stop: v.object({ names }),
   restart: v.object({ names, environment: v.optional(environment) }),

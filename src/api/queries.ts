@@ -72,8 +72,8 @@ function spareOf({ rolling }: ServiceState, index: number, { name }: InstanceSta
   return stage !== undefined && stage !== 'leaving' && name !== 'stopping' ? 'coming' : 'leaving';
 }
 
-/** The services that a waiting one waits for. */
-function unmet(whole: SupervisorState, { spec }: ServiceState): readonly string[] {
+/** The services that one waits for, or would have to. */
+export function unmet(whole: SupervisorState, { spec }: ServiceState): readonly string[] {
   return Object.entries(spec.dependsOn)
     .filter(([name, condition]) => {
       const other = whole.services[name];

@@ -7,6 +7,7 @@ import type {
   OperationLine,
   PingReply,
   ServiceView,
+  SpareView,
   Told,
   WhyView,
 } from './types.ts';
@@ -30,6 +31,8 @@ export const ROUTES = {
   show: call<ServiceView>('GET', '/v1/services/:name'),
   why: call<WhyView>('GET', '/v1/services/:name/why'),
   environment: call<EnvironmentView>('POST', '/v1/services/:name/environment'),
+  /** With secrets in clear: for commands that start something themselves, never to be shown or served elsewhere. */
+  spare: call<SpareView>('POST', '/v1/services/:name/spare'),
   start: stream<OperationLine>('POST', '/v1/start'),
   stop: stream<OperationLine>('POST', '/v1/stop'),
   restart: stream<OperationLine>('POST', '/v1/restart'),

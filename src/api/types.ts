@@ -160,3 +160,12 @@ export type WhyView = {
   readonly budget: StopBudget;
   readonly outer: OuterLimit | null;
 };
+
+/** What a command needs to start one more instance of a service itself: nothing is masked. */
+export type SpareView = {
+  readonly spec: ServiceSpec;
+  /** What its instances inherit. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** The services it depends on that aren't as it needs them. */
+  readonly missing: readonly string[];
+};

@@ -28,6 +28,7 @@ const COMMANDS = {
   import: async () => (await import('./commands/import.ts')).importCommand(),
   init: async () => (await import('./commands/init.ts')).initCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  drill: async () => (await import('./commands/drill.ts')).drillCommand(),
   daemon: async () => (await import('./commands/daemon.ts')).daemonCommand(),
   startup: async () => (await import('./commands/startup.ts')).startupCommand(),
   unstartup: async () => (await import('./commands/startup.ts')).unstartupCommand(),

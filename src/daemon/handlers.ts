@@ -1,8 +1,9 @@
 /** What each call of the control socket does: one handler for each route of the table. */
 import type { InputOf } from '../api/inputs.ts';
+import { unmet } from '../api/queries.ts';
 import { PROTOCOL } from '../api/routes.ts';
 import type { Handlers } from '../api/server.ts';
-import type { Change, OperationLine, ServiceView } from '../api/types.ts';
+import type { Change, OperationLine, ServiceView, SpareView } from '../api/types.ts';
 import { EXIT, GsupError, usageError } from '../core/error.ts';
 import { findCycle } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
@@ -47,6 +48,7 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
     show: ({ name }) => show(daemon, name),
     why: async ({ name }) => (await import('./why-facts.ts')).why(daemon, name),
     environment: ({ name, compareWith }) => environmentView(daemon, name, compareWith),
+    spare: ({ name }) => spareView(daemon, name),
     start: ({ names, environment }) =>
       operate((tell) => {
         return operations.start(daemon.refsOf(names), tell, environment);
@@ -213,6 +215,14 @@ function environmentView(daemon: Daemon, name: string, compareWith: Readonly<Rec
     .filter((key) => now[key] !== then[key])
     .map((key) => ({ name: key, from: shown(key, now[key]), to: shown(key, then[key]) }));
   return { service: of.service, environment: masked(now), diff };
+}
+
+function spareView(daemon: Daemon, name: string): SpareView {
+  const { state } = daemon.supervisor;
+  const [service = ''] = servicesNamed(state, [name]);
+  const known = state.services[service];
+  if (known === undefined) throw new GsupError(`no service ${name}`, { exitStatus: EXIT.noSuchService });
+  return { spec: known.spec, environment: daemon.environmentOf(service), missing: unmet(state, known) };
 }
 
 function shown(name: string, value: string | undefined): string | null {

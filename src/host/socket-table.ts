@@ -75,11 +75,29 @@ export function findHolder(inode: string): Holder | null {
   return null;
 }
 
+/** What these processes listen on. */
+export function listenersOf(
+  pids: readonly number[],
+): readonly { readonly inode: string; readonly address: SocketAddress }[] {
+  const names = pids.flatMap((pid) => fdsOf(pid).map((fd) => nameOf(pid, fd)));
+  const inodes = new Set(names.flatMap((name) => inodeOf(name) ?? []));
+  const tcp = tcpListeners().map(
+    ({ inode, host, port }) => ({ inode, address: { kind: 'tcp', host: hostText(host), port } }) as const,
+  );
+  const unix = unixListeners().map(({ inode, path }) => ({ inode, address: { kind: 'unix', path } }) as const);
+  return [...tcp, ...unix].filter(({ inode }) => inodes.has(inode));
+}
+
 /** The descriptors by which a process has something; none where we may not look. */
 export function descriptorsOf(pid: number, name: string): readonly number[] {
+  return fdsOf(pid)
+    .filter((fd) => nameOf(pid, fd) === name)
+    .map(Number);
+}
+
+function fdsOf(pid: number): readonly string[] {
   try {
-    const entries = readdirSync(`/proc/${pid}/fd`);
-    return entries.filter((entry) => nameOf(pid, entry) === name).map(Number);
+    return readdirSync(`/proc/${pid}/fd`);
   } catch {
     return [];
   }

@@ -1,9 +1,9 @@
 /** `gsup run`: one program, or the services of a file, supervised in the foreground. */
 import { Command } from 'commander';
-import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { runForeground } from '../../foreground/main.ts';
+import { durationOf } from '../duration.ts';
 import {
   checkSchedule,
   serviceOfTarget,
@@ -58,18 +58,11 @@ async function run(words: string[], flags: RunFlags, command: Command): Promise<
     isInTerminal: flags.tty === true,
     logFormat: flags.logFormat,
     environment: process.env,
-    outerMs: outerLimit(flags.outer),
+    outerMs: durationOf('--outer', flags.outer),
     version: VERSION,
     file: config ?? null,
     reread: config === undefined ? null : () => read(config, true),
   });
-}
-
-function outerLimit(text: string | undefined): number | null {
-  if (text === undefined) return null;
-  const limitMs = parseDuration(text);
-  if (limitMs === null) throw usageError(`--outer "${text}" is no duration`, 'expected 30s or 1m30s');
-  return limitMs;
 }
 
 function specOfTarget([first, ...rest]: readonly string[], flags: RunFlags): SupervisorSpec {

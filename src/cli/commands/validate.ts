@@ -2,12 +2,13 @@
 import { Command, Option } from 'commander';
 import { formatDiagnostics } from '../../config/diagnostic.ts';
 import { stopBudget } from '../../core/budget.ts';
-import { formatDuration, parseDuration } from '../../core/duration.ts';
-import { EXIT, usageError } from '../../core/error.ts';
+import { formatDuration } from '../../core/duration.ts';
+import { EXIT } from '../../core/error.ts';
 import type { SupervisorSpec } from '../../core/service.ts';
 import { namedLimit, outerLimitOf } from '../../supervisor/outer-limit.ts';
 import { budgetText, budgetWarnings } from '../../view/budget.ts';
 import { defaultFile, readServices } from '../config-file.ts';
+import { durationOf } from '../duration.ts';
 
 type Flags = { outer?: string; env?: string; json?: boolean };
 
@@ -25,9 +26,7 @@ export function validateCommand(): Command {
 
 async function validate(named: string | undefined, flags: Flags): Promise<void> {
   const file = named ?? defaultFile();
-  const givenMs = flags.outer === undefined ? null : parseDuration(flags.outer);
-  if (flags.outer !== undefined && givenMs === null)
-    throw usageError(`--outer "${flags.outer}" is no duration`, 'expected 30s or 1m30s');
+  const givenMs = durationOf('--outer', flags.outer);
   const outer = givenMs === null ? await outerLimitOf(process.env) : namedLimit(givenMs);
   const result = await readServices(file, { envName: flags.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
