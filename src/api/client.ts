@@ -1,6 +1,6 @@
-/** The typed client of the control socket, on node:http: a function for each route of the table. */
-import { type ClientRequest, type IncomingMessage, request } from 'node:http';
+/** The typed client of the control socket: a function for each route of the table. */
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
+import { type Call, exchange } from './exchange.ts';
 import { type Home, socketPath } from './home.ts';
 import type { CallOf } from './inputs.ts';
 import { PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
@@ -21,32 +21,28 @@ export type ClientOptions = {
 };
 
 export function createClient(home: Home, { onVersion = () => {}, start }: ClientOptions = {}): Client {
+  /** Does it; once more after somebody was started, where nobody was there. */
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isNobodyThere(error)) throw error;
+      if (start === undefined) throw wentAway(error);
+    }
+    await start();
+    return await work().catch((error) => {
+      throw isNobodyThere(error) ? wentAway(error) : error;
+    });
+  };
   const entries = Object.keys(ROUTES).map((name) => {
     const key = name as RouteName;
-    const { isStream } = ROUTES[key];
-    const sendOnce = (input: Record<string, unknown>, signal?: AbortSignal) =>
-      sendCall(home, key, input, onVersion, signal);
-    const send = async (input: Record<string, unknown>, signal?: AbortSignal) => {
-      try {
-        return await sendOnce(input, signal);
-      } catch (error) {
-        if (!isNobodyThere(error)) throw error;
-        if (start === undefined) throw wentAway(error);
-      }
-      await start();
-      return await sendOnce(input, signal).catch((error) => {
-        throw isNobodyThere(error) ? wentAway(error) : error;
-      });
-    };
-    return [
-      key,
-      isStream
-        ? async function* (input: Record<string, unknown>, signal?: AbortSignal) {
-            yield* linesOf(await send(input, signal));
-          }
-        : async (input: Record<string, unknown>, signal?: AbortSignal) =>
-            JSON.parse(await textOf(await send(input, signal))),
-    ];
+    const send = ROUTES[key].isStream
+      ? async function* (input: Record<string, unknown>, signal?: AbortSignal) {
+          yield* await attempt(() => openLines(home, callOf(key, input, signal), onVersion));
+        }
+      : (input: Record<string, unknown>, signal?: AbortSignal) =>
+          attempt(() => askOnce(home, callOf(key, input, signal), onVersion));
+    return [key, send];
   });
   return Object.fromEntries(entries) as Client;
 }
@@ -58,42 +54,47 @@ export function isNobodyThere(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ECONNREFUSED';
 }
 
-async function sendCall(
-  home: Home,
-  name: RouteName,
-  input: Record<string, unknown>,
-  onVersion: (version: string) => void,
-  signal?: AbortSignal,
-): Promise<IncomingMessage> {
+type OnVersion = (version: string) => void;
+type Unaddressed = Omit<Call, 'socket'>;
+
+function callOf(name: RouteName, input: Record<string, unknown>, signal: AbortSignal | undefined): Unaddressed {
   const { method, path } = ROUTES[name];
   const filled = path.replace(/:(\w+)/g, (_, key: string) => encodeURIComponent(String(input[key])));
-  const query = method === 'GET' ? queryOf(input) : '';
   const body = method === 'POST' ? JSON.stringify(input) : null;
+  const type: Record<string, string> = body === null ? {} : { 'content-type': 'application/json' };
+  const headers = { host: 'gsup', 'gsup-protocol': String(PROTOCOL), ...type };
+  return { method, target: `${filled}${method === 'GET' ? queryOf(input) : ''}`, headers, body, signal };
+}
+
+async function askOnce(home: Home, call: Unaddressed, onVersion: OnVersion): Promise<unknown> {
   const { path: socket, release } = socketPath(home.socket, home.folder);
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const call: ClientRequest = request(
-      {
-        socketPath: socket,
-        method,
-        path: `${filled}${query}`,
-        // The reader of a stream may be slow; nobody else waits for the socket.
-        agent: false,
-        headers: {
-          host: 'gsup',
-          'gsup-protocol': String(PROTOCOL),
-          ...(body === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
-        },
-        ...(signal === undefined ? {} : { signal }),
-      },
-      resolve,
-    );
-    call.on('error', (error) => reject(lostOr(error)));
-    call.end(body ?? undefined);
-  }).finally(release);
+  const { status, version, text } = await exchange({ ...call, socket })
+    .catch(rethrown)
+    .finally(release);
+  if (version !== undefined) onVersion(version);
+  if (status !== 200) throw refusalOf(text, status);
+  return JSON.parse(text);
+}
+
+/** Refused at once, or the lines as they come. */
+async function openLines(home: Home, call: Unaddressed, onVersion: OnVersion): Promise<AsyncGenerator> {
+  const { begin, linesOf, textOf } = await import('./streamed.ts');
+  const { path: socket, release } = socketPath(home.socket, home.folder);
+  const response = await begin({ ...call, socket })
+    .catch(rethrown)
+    .finally(release);
   const version = response.headers['gsup-version'];
   if (typeof version === 'string') onVersion(version);
-  if (response.statusCode === 200) return response;
-  throw refusalOf(await textOf(response), response.statusCode ?? 0);
+  if (response.statusCode !== 200) throw refusalOf(await textOf(response).catch(rethrown), response.statusCode ?? 0);
+  return told(linesOf(response));
+}
+
+async function* told(lines: AsyncGenerator): AsyncGenerator {
+  try {
+    yield* lines;
+  } catch (error) {
+    throw lostOr(error);
+  }
 }
 
 function queryOf(input: Record<string, unknown>): string {
@@ -114,38 +115,17 @@ function refusalOf(text: string, status: number): GsupError {
   return new GsupError(error, { exitStatus, ...(hint === undefined ? {} : { hint }) });
 }
 
-async function textOf(response: IncomingMessage): Promise<string> {
-  response.setEncoding('utf8');
-  let text = '';
-  try {
-    for await (const part of response) text += part;
-  } catch (error) {
-    throw lostOr(error);
-  }
-  return text;
-}
-
 /** A connection that broke is told as what it means. */
 function lostOr(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return code === 'ECONNRESET' || code === 'EPIPE' ? wentAway(error) : error;
 }
 
+function rethrown(error: unknown): never {
+  throw lostOr(error);
+}
+
 function wentAway(cause: unknown): GsupError {
   const hint = 'the next command starts a new one; its daemon.log may say why';
   return new GsupError('the daemon went away', { exitStatus: EXIT.failed, hint, cause });
-}
-
-async function* linesOf(response: IncomingMessage): AsyncGenerator {
-  response.setEncoding('utf8');
-  let rest = '';
-  try {
-    for await (const part of response) {
-      const lines = (rest + part).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) if (line !== '') yield JSON.parse(line);
-    }
-  } catch (error) {
-    throw lostOr(error);
-  }
 }

@@ -67,7 +67,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     tell: ({ reason = '', service }) =>
       daemon.notice(reason, 'warn', service === undefined ? undefined : { service, index: 0 }),
   });
-  const rest = new Rest();
+  const rest = new Rest(() => createClient(home).list({ usage: 'true' }));
   server.on('request', () => rest.disturb());
   daemon.onChange(() => {
     automation.update();

@@ -1,20 +1,27 @@
 /** A daemon at rest: a moment after the last thing that happened, memory that only that needed is given back. */
-
 import { nativeNow } from '../host/native.ts';
 
 /** Nothing has happened for so long. */
 const QUIET_MS = 1_000;
-/** Giving back takes one hundredth of the time at most, however often something happens. */
+/** It takes one hundredth of the time at most, however often something happens. */
 const SHARE = 100;
 
 export class Rest {
-  #timer: NodeJS.Timeout | null = null;
+  readonly #warm: () => Promise<unknown>;
   #memory: Promise<typeof import('../host/memory.ts')> | null = null;
+  #timer: NodeJS.Timeout | null = null;
   #lastAt = 0;
   #notBefore = 0;
+  #isGivingBack = false;
+
+  /** `warm`: does what the next command will want, so that the pages it needs are there again before somebody waits for them. */
+  constructor(warm: () => Promise<unknown>) {
+    this.#warm = warm;
+  }
 
   /** Something happens. */
   disturb(): void {
+    if (this.#isGivingBack) return;
     this.#lastAt = performance.now();
     this.#timer ??= setTimeout(() => this.#look(), QUIET_MS).unref();
   }
@@ -32,12 +39,16 @@ export class Rest {
   }
 
   async #giveBack(): Promise<void> {
+    this.#isGivingBack = true;
+    const before = process.cpuUsage();
     // At the begin there are descriptors for it.
     this.#memory ??= import('../host/memory.ts');
     const { giveBackMemory } = await this.#memory;
-    const before = process.cpuUsage();
     giveBackMemory(nativeNow());
+    // It is of no importance whether it works: it may be on its way out.
+    await this.#warm().catch(() => {});
     const { user, system } = process.cpuUsage(before);
     this.#notBefore = performance.now() + ((user + system) / 1000) * SHARE;
+    this.#isGivingBack = false;
   }
 }

@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { NO_FINDING, type OomFinding } from '../core/oom.ts';
-import { countsBefore, look, lookLater, memoryCgroup, numberIn, type OomCounts } from './oom-counts.ts';
+import { memoryCgroup, numberIn, type OomCounts } from './oom-counts.ts';
 
 /** proc_ns.h: the number of the first PID namespace; the kernel's log has its pids. */
 const FIRST_PID_NAMESPACE = 'pid:[4026531836]';
@@ -15,14 +15,15 @@ const DRIFT = 0.0005;
 /** cgroup v1's word for no limit is a number of about this size. */
 const NO_LIMIT_BYTES = 2 ** 60;
 
-/** What can be told of the end of `pid`, which was a moment ago. `own`: kills counted by a cgroup that it had alone. */
-export async function findKiller(
-  pid: number,
-  own: { readonly folder: string; readonly kills: number } | null,
-): Promise<OomFinding> {
-  const before = countsBefore();
-  const now = look();
-  lookLater();
+export type Counted = {
+  /** Kills counted by a cgroup that it had alone. */
+  readonly own: { readonly folder: string; readonly kills: number } | null;
+  readonly before: OomCounts | null;
+  readonly now: OomCounts;
+};
+
+/** What can be told of the end of `pid`, which was a moment ago. */
+export async function findKiller(pid: number, { own, before, now }: Counted): Promise<OomFinding> {
   if (own !== null && own.kills > 0) return { ...ofCgroup('yes', own.folder), ...(await inLog(pid)) };
   if (before?.machine != null && before.machine === now.machine)
     return { ...NO_FINDING, verdict: 'no', source: 'machine', kills: 0 };

@@ -4,7 +4,7 @@ import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Cgroup } from './cgroup.ts';
 import type { Connection, RunIdentity, RunProcesses } from './host.ts';
-import { lookSoon } from './oom-counts.ts';
+import { countsBefore, look, lookLater, lookSoon } from './oom-counts.ts';
 import { heldBy } from './peer.ts';
 import { isPolling } from './polling.ts';
 import { type Belongings, findProcesses, isSame, readDescendants, readStat } from './processes.ts';
@@ -67,8 +67,11 @@ export class ProcessTree implements RunProcesses {
     // Its own cgroup goes with the run: it is asked now, everything else when the next run is there.
     const own = this.#cgroup?.oomKills() ?? null;
     await new Promise((resolve) => setTimeout(resolve, KILLER_WAIT_MS).unref());
+    // Here, for a file that is loaded later has no look of before.
+    const [before, now] = [countsBefore(), look()];
+    lookLater();
     const { findKiller } = await import('./oom.ts');
-    return findKiller(this.identity.pid, own);
+    return findKiller(this.identity.pid, { own, before, now });
   }
 
   findSurvivors(): Promise<readonly Survivor[]> {
