@@ -1,8 +1,8 @@
 /** A daemon at rest: a moment after the last thing that happened, memory that only that needed is given back. */
 import { nativeNow } from '../host/native.ts';
 
-/** Nothing has happened for so long. */
-const QUIET_MS = 1_000;
+/** Nothing has happened for so long: longer than `gsup start` waits, or the next command of a script would meet it. */
+const QUIET_MS = 1_400;
 /** It takes one hundredth of the time at most, however often something happens. */
 const SHARE = 100;
 
