@@ -46,7 +46,7 @@ export async function rows(home: Home): Promise<readonly Readonly<Record<string,
   const all: readonly Readonly<Record<string, unknown>>[] = (await home.ls()).map((row) => ({ ...row }));
   return all
     .filter(({ spare }) => spare === undefined || spare === null)
-    .map(({ uptimeMs: _, cpuPercent: __, memoryBytes: ___, ...row }) => row);
+    .map(({ uptimeMs: _, cpuPercent: __, memoryBytes: ___, stops: ____, ...row }) => row);
 }
 
 /** Everything of this home that lives, but its daemon and commands. */
