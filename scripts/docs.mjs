@@ -94,7 +94,9 @@ function cli() {
     apply: ['apply'],
     ls: ['ls', 'show', 'env'],
     logs: ['logs', 'events'],
+    why: ['why'],
     timeline: ['timeline'],
+    top: ['top'],
     validate: ['validate'],
     export: ['export'],
     import: ['import'],
@@ -103,6 +105,7 @@ function cli() {
     drill: ['drill'],
     startup: ['startup', 'unstartup'],
     daemon: ['daemon', 'ping', 'kill', 'update'],
+    completion: ['completion'],
   };
   const commands = Object.entries(files).flatMap(([file, names]) => {
     const loaded = load(`src/cli/commands/${file}.ts`);

@@ -35,6 +35,7 @@ const COMMANDS = {
   ping: async () => (await import('./commands/daemon.ts')).pingCommand(),
   kill: async () => (await import('./commands/daemon.ts')).killCommand(),
   update: async () => (await import('./commands/daemon.ts')).updateCommand(),
+  completion: async () => (await import('./commands/completion.ts')).completionCommand(),
 } as const;
 type CommandName = keyof typeof COMMANDS;
 const ALIASES: Readonly<Record<string, CommandName>> = {
@@ -74,8 +75,8 @@ async function programFor(argv: readonly string[]): Promise<Command> {
   const wanted = argv.find((word) => !word.startsWith('-')) ?? '';
   const known = Object.keys(COMMANDS).find((name): name is CommandName => name === (ALIASES[wanted] ?? wanted));
   if (wanted !== 'run') endWhenNobodyReads();
-  // Only one that is not known, or help, needs all of them.
-  const loads = known === undefined ? Object.values(COMMANDS) : [COMMANDS[known]];
+  // Only one that is not known, help, or what is asked of all of them needs all.
+  const loads = known === undefined || known === 'completion' ? Object.values(COMMANDS) : [COMMANDS[known]];
   for (const load of loads) program.addCommand(strict(await load()));
   return strict(program);
 }
