@@ -8,6 +8,7 @@ export function load(file) {
     bundle: true,
     platform: 'node',
     format: 'cjs',
+    target: 'node20.19',
     write: false,
     logLevel: 'warning',
   });
