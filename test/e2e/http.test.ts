@@ -59,6 +59,15 @@ test('apply moves it, changes its token, and turns it off', async () => {
   expect(await status(second)).toBe('ECONNREFUSED');
 });
 
+test('start FILE turns it on, and a file without it leaves it as it is', async () => {
+  await using home = new Home();
+  const port = await freePort();
+  await home.ok(['start', file(home, `{ listen: ${port} }`)]);
+  expect(await status(port)).toBe(200);
+  await home.ok(['start', file(home, '')]);
+  expect(await status(port)).toBe(200);
+});
+
 test('SIGHUP reads the token file again', async () => {
   await using home = new Home();
   const port = await freePort();

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import type { Client } from '../../api/client.ts';
+import type { CallOf } from '../../api/inputs.ts';
 import { EXIT, GsupError, isGsupError, usageError } from '../../core/error.ts';
 import { differingKeys } from '../../core/plan.ts';
 import type { ServiceSpec } from '../../core/service.ts';
@@ -76,10 +77,15 @@ async function start(words: string[], flags: StartFlags, command: Command): Prom
 }
 
 async function startFile(file: string, names: readonly string[], command: Command, flags: StartFlags): Promise<number> {
-  const { services, shutdownTimeoutMs } = await specOfFile(file, names, command);
+  const { services, shutdownTimeoutMs, http } = await specOfFile(file, names, command);
   const { client } = connect();
   const what = services.map(({ name }) => name).join(', ');
-  return apply(client, services, flags, what, shutdownTimeoutMs);
+  // What the file does not speak of stays as it is.
+  const whole = {
+    ...(shutdownTimeoutMs === null ? {} : { shutdownTimeoutMs }),
+    ...(http == null ? {} : { http: { ...http, hosts: [...http.hosts] } }),
+  };
+  return apply(client, services, flags, what, whole);
 }
 
 function apply(
@@ -87,10 +93,9 @@ function apply(
   services: readonly ServiceSpec[],
   flags: StartFlags,
   what: string,
-  shutdownTimeoutMs: number | null = null,
+  whole: Pick<CallOf<'apply'>, 'shutdownTimeoutMs' | 'http'> = {},
 ): Promise<number> {
-  const budget = shutdownTimeoutMs === null ? {} : { shutdownTimeoutMs };
-  const input = { services: [...services], environment: ownEnvironment(), isWhole: false, isDryRun: false, ...budget };
+  const input = { services: [...services], environment: ownEnvironment(), isWhole: false, isDryRun: false, ...whole };
   return follow(client.apply(input), shown(what, flags));
 }
 
