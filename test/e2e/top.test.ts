@@ -183,11 +183,12 @@ describe.skipIf(!HAS_TMUX)('gsup top in a terminal', () => {
 
   test.concurrent('a bug is told where it can be read, in a terminal that is as it was', async () => {
     await using home = new Home();
-    // No daemon: what it answers the second time is no JSON, which nobody expects.
+    // No daemon: once the first frame is seen, what it answers is no JSON, which nobody expects.
     mkdirSync(home.path, { mode: 0o700 });
-    const answers = ['[]', '{'];
-    const server = createServer((_, response) => response.end(answers.shift() ?? '{')).listen(home.file('gsup.sock'));
+    let answer = '[]';
+    const server = createServer((_, response) => response.end(answer)).listen(home.file('gsup.sock'));
     await using terminal = await topIn(home);
+    answer = '{';
     await terminal.shows(/SyntaxError/);
     await leftAsItWas(home, terminal, 1);
     server.close();
