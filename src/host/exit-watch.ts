@@ -1,9 +1,9 @@
 /** The end of a process that is no child of ours: by pidfd, or by looking now and then where there is none. */
-import { constants } from 'node:os';
 import type { SignalName } from '../core/signal.ts';
 import { loadNative, type Native } from './native.ts';
 import { readStat } from './processes.ts';
 import { whenReadable } from './readable.ts';
+import { endOf } from './wait-status.ts';
 
 /** Without pidfd there is no event for the end of a process that is not ours. */
 const LOOK_MS = 500;
@@ -42,7 +42,7 @@ function watchPidfd(native: Native, watched: Watched, ended: Ended): () => void 
   if (fd < 0) return look(watched, ended);
   const readable = whenReadable(fd, () => {
     readable.pause();
-    void statusOf(native, fd, watched.pid).then((status) => ended(...decode(status)));
+    void statusOf(native, fd, watched.pid).then((status) => ended(...endOf(status)));
   });
   // It may have ended, and its pid be another's, before the descriptor was there.
   if (!lives(watched)) setImmediate(() => ended(null, null));
@@ -74,13 +74,4 @@ async function statusOf(native: Native, fd: number, pid: number): Promise<number
 function zombieStatus(pid: number): number | null {
   const stat = readStat(pid);
   return stat?.state === 'Z' ? stat.exitStatus : null;
-}
-
-/** wait(2): the low 7 bits are the signal, the next byte is the code. */
-function decode(status: number | null): [number | null, SignalName | null] {
-  if (status === null) return [null, null];
-  const number = status & 0x7f;
-  if (number === 0) return [(status >> 8) & 0xff, null];
-  const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
-  return [null, (name as SignalName | undefined) ?? null];
 }

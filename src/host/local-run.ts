@@ -1,5 +1,4 @@
 /** A run that this process has spawned: its exit, streams and channel are a child's. */
-import type { ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { EXIT, isGsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
@@ -11,6 +10,7 @@ import { instanceEnvironment } from './environment.ts';
 import type { Given, Handover } from './handover.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from './host.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
+import type { Child } from './native-child.ts';
 import { forksBefore } from './pid-order.ts';
 import { ProcessTree } from './process-tree.ts';
 import { readStat } from './processes.ts';
@@ -20,7 +20,7 @@ export class LocalRun implements HostRun {
   readonly #request: SpawnRequest;
   readonly #handover: Handover | null;
   #given: Given | null = null;
-  #subprocess: ChildProcess | null = null;
+  #subprocess: Child | null = null;
   #tree: ProcessTree | null = null;
   #channel: Channel | null = null;
   #ended: Promise<unknown> = Promise.resolve();
@@ -77,7 +77,7 @@ export class LocalRun implements HostRun {
   #spawn(listener: RunListener): void {
     const { spec, of, environment, streams, token, linkPath } = this.#request;
     let command: Command;
-    let subprocess: ChildProcess;
+    let subprocess: Child;
     let pair: ChannelPair | null = null;
     try {
       const given = this.#handover?.give(this.#request, listener) ?? null;
@@ -120,7 +120,7 @@ export class LocalRun implements HostRun {
     listener.spawned(pid, [command.file, ...command.args].join(' '));
   }
 
-  #follow(subprocess: ChildProcess, pid: number, listener: RunListener): void {
+  #follow(subprocess: Child, pid: number, listener: RunListener): void {
     const { spec, streams, token } = this.#request;
     // In kill mode leader nobody will ask for what else there is.
     const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);

@@ -1,6 +1,7 @@
 /** What Node can't ask of the kernel, by koffi: an optional dependency, `null` where it is missing. */
 import type Koffi from 'koffi';
 import type { LibraryHandle } from 'koffi';
+import { bindSpawner, type Spawner } from './native-spawn.ts';
 
 /** linux/pidfd.h: _IOWR(0xFF, 11, 64 bytes of struct pidfd_info). */
 const PIDFD_GET_INFO = 0xc040ff0b;
@@ -47,6 +48,8 @@ export type Native = {
   trimHeap(): void;
   /** Pages of a file leave this process until they are used again: MADV_DONTNEED of madvise(2). None may have been written to. */
   forgetPages(from: bigint, length: number): void;
+  /** Children without a copy of our memory; `null` where libc can't. */
+  readonly spawner: Spawner | null;
 };
 
 /** A file in memory. */
@@ -112,6 +115,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     },
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     trimHeap: () => void mallocTrim?.(0),
+    spawner: bindSpawner(libc),
     forgetPages: (from, length) => void madvise(from, length, MADV_DONTNEED),
     mapFile: (fd, size) => {
       const address: unknown = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0);

@@ -1,10 +1,11 @@
 /** Starts a process as a spec wants it: session, streams, user, umask, nice; and tells why one could not be started. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { setPriority } from 'node:os';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { OutputChannel, Streams } from './host.ts';
 import { type Command, statOf } from './interpreter.ts';
+import { type Child, spawnNative } from './native-child.ts';
 import { findGroup, findUser } from './user.ts';
 
 /** How a child's descriptors are laid: its streams, and from 3 on what else it gets. */
@@ -16,19 +17,17 @@ export function startProcess(
   command: Pick<Command, 'file' | 'args'>,
   env: Readonly<Record<string, string>>,
   { streams, others }: Laid,
-): ChildProcess {
+): Child {
   const ids = identity(spec);
   const channel = typeof streams.output === 'string' ? null : openChannel(streams.output, spec);
   // Inherited by the child at fork; nothing else of this process creates files in between, for spawning is synchronous.
   const before = spec.umask === null ? null : process.umask(spec.umask);
+  const place = { cwd: spec.cwd, env, stdio: [streams.stdin, ...outputs(streams, channel), ...others] };
   try {
-    return spawn(command.file, command.args, {
-      cwd: spec.cwd,
-      env,
-      stdio: [streams.stdin, ...outputs(streams, channel), ...others],
-      detached: !streams.isInTerminal,
-      ...ids,
-    });
+    // Who must become another user, or is in our terminal or channel, needs Node's way.
+    const isPlain = channel !== null && ids.uid === undefined && ids.gid === undefined && !streams.isInTerminal;
+    const child = isPlain ? spawnNative({ ...command, ...place }) : null;
+    return child ?? spawn(command.file, command.args, { ...place, detached: !streams.isInTerminal, ...ids });
   } catch (error) {
     const [reason, exitStatus] = spawnFailure(command.file, error);
     throw new GsupError(reason, { exitStatus: exitStatus ?? EXIT.failed, cause: error });
