@@ -6,6 +6,7 @@ import { createBench } from './kit/bench.mjs';
 import { GROUPS, MAKERS, PROBES, SLOW } from './kit/catalog.mjs';
 import { compare, comparisonText } from './kit/compare.mjs';
 import { readOptions } from './kit/options.mjs';
+import './kit/own-environment.mjs';
 import { ROOT } from './kit/programs.mjs';
 import { createScratch } from './kit/scratch.mjs';
 import { picture } from './kit/svg.mjs';

@@ -1,6 +1,6 @@
 // Bundles src/ into dist/: CommonJS files for the CLI, the JSON Schema, and the licences of what is in it.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { cwd } from 'node:process';
@@ -36,17 +36,21 @@ const inFilesOfTheirOwn = {
     });
   },
 };
-// What the user wrote is imported by Node itself: the require() that stands for import() knows no URLs and no await.
+// What the user wrote is imported by Node itself: the require() that stands for import() knows no URLs and no await, and
+// what is loaded from the code cache (src/cli/code-cache.ts) has none. So it is in a file that is loaded as any other.
 const byNodeItself = {
   name: 'by-node-itself',
-  setup({ onLoad }) {
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^\.\/plain\/import\.cjs$/ }, ({ path }) => ({ path, external: true }));
     onLoad({ filter: /src\/config\/module\.ts$/ }, ({ path }) => {
       const [before, after, ...more] = readFileSync(path, 'utf8').split(' import(url)');
       if (after === undefined || more.length > 0) throw new Error(`${path}: expected import(url) once`);
-      return { loader: 'ts', contents: `${before} new Function('url', 'return import(url)')(url)${after}` };
+      return { loader: 'ts', contents: `${before} require('./plain/import.cjs')(url)${after}` };
     });
   },
 };
+mkdirSync('dist/plain', { recursive: true });
+writeFileSync('dist/plain/import.cjs', 'module.exports = (url) => import(url);\n');
 // Every command needs it: one file for all of them.
 const shared = {
   name: 'shared',
@@ -62,6 +66,14 @@ const withoutTransports = {
     onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'module.exports = class {}' }));
   },
 };
+// Commander starts subcommands that are programs of their own; we have none, and who only asks the daemon spawns nothing.
+const withoutPrograms = {
+  name: 'without-programs',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?child_process$/ }, () => ({ path: 'child_process', namespace: 'none' }));
+    onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'module.exports = {}' }));
+  },
+};
 const plugins = [inFilesOfTheirOwn, byNodeItself, shared, withoutTransports];
 const common = { ...options, outdir: 'dist', outExtension: { '.js': '.cjs' }, define, metafile: true };
 const main = await build({
@@ -70,7 +82,11 @@ const main = await build({
   plugins,
   supported: { 'dynamic-import': false },
 });
-const { metafile: commander } = await build({ ...common, entryPoints: { commander: 'commander' } });
+const { metafile: commander } = await build({
+  ...common,
+  entryPoints: { commander: 'commander' },
+  plugins: [withoutPrograms],
+});
 
 // Those have lazy parts of their own, in files beside them too.
 const inputs = { ...main.metafile.inputs, ...commander.inputs };

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { NPM_ENVIRONMENT } from './own-environment.mjs';
 
 const INSTALL_CEILING_MS = 180_000;
 
@@ -14,7 +15,7 @@ export function installed(scratch, name, packages) {
   const { status } = spawnSync('npm', args, {
     stdio: 'ignore',
     timeout: INSTALL_CEILING_MS,
-    env: scratch.environment('npm'),
+    env: scratch.environment('npm', NPM_ENVIRONMENT),
   });
   return status === 0 ? prefix : null;
 }

@@ -17,6 +17,8 @@ export type DaemonFlags = {
   /** `pretty` or `json`. */
   readonly logFormat?: string;
   readonly background?: boolean;
+  /** What V8 has compiled is kept: the flags that a daemon at rest sets belong to no other run. */
+  readonly keepCode?: () => void;
 };
 
 /** Runs a daemon to its end; resolves with the exit status. */
@@ -36,6 +38,7 @@ export async function daemonProcess(flags: DaemonFlags): Promise<number> {
     },
     file: flags.config === undefined ? null : resolve(flags.config),
     environment: ownEnvironment(),
+    onRest: () => flags.keepCode?.(),
     onReady: () => {
       if (isBackground) writeSync(READY_FD, 'ready\n');
     },

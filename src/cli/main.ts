@@ -76,9 +76,14 @@ async function programFor(argv: readonly string[]): Promise<Command> {
   const known = Object.keys(COMMANDS).find((name): name is CommandName => name === (ALIASES[wanted] ?? wanted));
   if (wanted !== 'run') endWhenNobodyReads();
   // Only one that is not known, help, or what is asked of all of them needs all.
-  const loads = known === undefined || known === 'completion' ? Object.values(COMMANDS) : [COMMANDS[known]];
+  const wantsAll = known === 'completion' || (known === undefined && !isVersion(argv));
+  const loads = wantsAll ? Object.values(COMMANDS) : known === undefined ? [] : [COMMANDS[known]];
   for (const load of loads) program.addCommand(strict(await load()));
   return strict(program);
+}
+
+function isVersion([first]: readonly string[]): boolean {
+  return first === '--version' || first === '-V';
 }
 
 /** `gsup ls | head -1`: what is not read any more need not be written. */

@@ -34,6 +34,8 @@ export type DaemonMainOptions = {
   readonly environment: Readonly<Record<string, string>>;
   /** Told once it answers. */
   readonly onReady: () => void;
+  /** Told each time it is about to give back memory, for nothing has happened for a moment. */
+  readonly onRest: () => void;
 };
 
 /** Resolves with the exit status. */
@@ -67,7 +69,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     tell: ({ reason = '', service }) =>
       daemon.notice(reason, 'warn', service === undefined ? undefined : { service, index: 0 }),
   });
-  const rest = new Rest(() => createClient(home).list({ usage: 'true' }));
+  const rest = new Rest({ before: options.onRest, warm: () => createClient(home).list({ usage: 'true' }) });
   server.on('request', () => rest.disturb());
   daemon.onChange(() => {
     automation.update();

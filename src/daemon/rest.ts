@@ -3,20 +3,29 @@ import { nativeNow } from '../host/native.ts';
 
 /** Nothing has happened for so long: longer than `gsup start` waits, or the next command of a script would meet it. */
 const QUIET_MS = 1_400;
+/** Less than so much more than after the last time, and nothing is done: a command that was answered is no reason. */
+const WORTH_BYTES = 6 * 1024 * 1024;
 /** It takes one hundredth of the time at most, however often something happens. */
 const SHARE = 100;
 
+export type RestOptions = {
+  /** Before anything is given back. */
+  before(): void;
+  /** Does what the next command will want, so that the pages it needs are there again before somebody waits for them. */
+  warm(): Promise<unknown>;
+};
+
 export class Rest {
-  readonly #warm: () => Promise<unknown>;
+  readonly #options: RestOptions;
   #memory: Promise<typeof import('../host/memory.ts')> | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastAt = 0;
   #notBefore = 0;
   #isGivingBack = false;
+  #restingBytes = 0;
 
-  /** `warm`: does what the next command will want, so that the pages it needs are there again before somebody waits for them. */
-  constructor(warm: () => Promise<unknown>) {
-    this.#warm = warm;
+  constructor(options: RestOptions) {
+    this.#options = options;
   }
 
   /** Something happens. */
@@ -35,20 +44,22 @@ export class Rest {
     const now = performance.now();
     const waitMs = Math.max(this.#lastAt + QUIET_MS, this.#notBefore) - now;
     this.#timer = waitMs >= 1 ? setTimeout(() => this.#look(), waitMs).unref() : null;
-    if (this.#timer === null) void this.#giveBack();
+    if (this.#timer === null && process.memoryUsage.rss() - this.#restingBytes > WORTH_BYTES) void this.#giveBack();
   }
 
   async #giveBack(): Promise<void> {
     this.#isGivingBack = true;
+    this.#options.before();
     const before = process.cpuUsage();
     // At the begin there are descriptors for it.
     this.#memory ??= import('../host/memory.ts');
     const { giveBackMemory } = await this.#memory;
     giveBackMemory(nativeNow());
     // It is of no importance whether it works: it may be on its way out.
-    await this.#warm().catch(() => {});
+    await this.#options.warm().catch(() => {});
     const { user, system } = process.cpuUsage(before);
     this.#notBefore = performance.now() + ((user + system) / 1000) * SHARE;
+    this.#restingBytes = process.memoryUsage.rss();
     this.#isGivingBack = false;
   }
 }

@@ -1,5 +1,5 @@
 /** The link of `gsup run`: its path is known at once, and it is opened while the first child still begins. */
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LinkOptions, LinkServer } from '../host/link.ts';
@@ -32,7 +32,11 @@ export function lateLink(environment: Readonly<Record<string, string | undefined
     },
     close: () => {
       server?.close();
-      rmSync(folder, { recursive: true, force: true });
+      try {
+        rmdirSync(folder);
+      } catch {
+        rmSync(folder, { recursive: true, force: true });
+      }
     },
   };
 }

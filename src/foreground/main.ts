@@ -1,5 +1,6 @@
 /** `gsup run`: the supervisor wired to this machine, the terminal, the system's signals and an exit status. */
 import { basename } from 'node:path';
+import { isatty } from 'node:tty';
 import { isGsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { initialState } from '../core/root-state.ts';
@@ -72,6 +73,8 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     return prefixed.onChunk;
   };
   const link = lateLink(environment);
+  // Asked of the descriptor: `process.stdin` would load the streams of files for it.
+  const stdin = isSingle && (isInTerminal || !isatty(0)) ? 'inherit' : 'ignore';
   const host = new LocalHost();
   if (spec.services.some(wantsHandover)) await host.prepare(sockets);
   const supervisor = new Supervisor({
@@ -86,7 +89,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       for (const listener of listeners) listener();
     },
     streamsOf: (of) => ({
-      stdin: isSingle && (isInTerminal || !process.stdin.isTTY) ? 'inherit' : 'ignore',
+      stdin,
       output: needsPipes ? 'pipe' : 'inherit',
       isInTerminal,
       onChunk: onChunkOf(of),
@@ -107,7 +110,8 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const read = options.reread;
   const reread = read && (async () => claim(await read()));
   const reloads = reread && reloadsOf({ supervisor, host, journal, http, onChange, reread, reporter, sockets });
-  const release = captureSignals(handlersOf(supervisor, reloads), isInTerminal);
+  // To the end: none of them is to change the exit status in the last moment.
+  captureSignals(handlersOf(supervisor, reloads), isInTerminal);
   const hear: LinkOptions['hear'] = (token, message) => supervisor.hear(token, message);
   // Before anything is started: of all who have its token, the app is to be the first who speaks.
   await link?.open({ leaderOf: (token) => supervisor.leaderOf(token), hear }).catch(() => link.close());
@@ -124,7 +128,6 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   await Promise.all([output?.close(), journal.close(), reporter?.close()]);
   host.close(true);
   link?.close();
-  release();
   reaper.close();
   automation.close();
   await http.close();

@@ -1,5 +1,5 @@
 /** The link: a Unix socket where apps say who they are, that they are ready, and how their shutdown goes. */
-import { chmodSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Speaker, Speakers } from './speakers.ts';
@@ -26,7 +26,7 @@ export type LinkOptions = {
 /** Listens, and takes the place of what is left of an earlier one. */
 export async function openLink({ path, mode, leaderOf, hear }: LinkOptions): Promise<LinkServer> {
   const begun = join(dirname(path), 'l');
-  for (const file of [path, begun]) rmSync(file, { force: true });
+  for (const file of [path, begun]) unlink(file);
   const speakers = new Speakers(leaderOf);
   const server: Server = createServer((socket) => talk(socket, speakers, hear));
   await new Promise<void>((resolve, reject) => {
@@ -44,10 +44,19 @@ export async function openLink({ path, mode, leaderOf, hear }: LinkOptions): Pro
     },
     close: () => {
       server.close();
-      rmSync(path, { force: true });
+      unlink(path);
       for (const socket of speakers.sockets) socket.destroy();
     },
   };
+}
+
+/** Where there is one: rmSync() asks several times before it does that. */
+function unlink(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }
 
 function talk(socket: Socket, speakers: Speakers, hear: LinkOptions['hear']): void {
