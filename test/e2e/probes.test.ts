@@ -28,8 +28,9 @@ import { createServer } from 'node:http';
 let [status, answered] = [200, 0];
 process.on('SIGUSR2', () => { status = 500; console.log('sick'); });
 createServer((request, response) => {
-  response.writeHead(status).end();
+  // Before the answer: the third bad one ends it.
   console.log(request.url + ' ' + status + ' ' + ++answered);
+  response.writeHead(status).end();
 }).listen(Number(process.env.PORT), '127.0.0.1', () => console.log('listening'));
 `;
 
