@@ -1,6 +1,7 @@
 /** The way to the daemon of the home: it is started when none answers and one is needed. */
-import { spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
 import { type Client, createClient, isNobodyThere } from '../api/client.ts';
 import { checkHome, type Home, homeOf, prepareHome } from '../api/home.ts';
 import type { PingReply } from '../api/types.ts';
@@ -61,43 +62,51 @@ export async function pingOnce(client: Client): Promise<PingReply | null> {
   }
 }
 
+/** A process that has been made for a daemon, and where its part of the log begins. */
+type Launched = { readonly child: ChildProcess; readonly logFrom: number };
+
+let expected: { readonly home: Home; readonly launched: Launched } | null = null;
+
+/**
+ * Where no daemon seems to be, one is loaded while this command reads its file. It does nothing before `startDaemon`
+ * gives it the word, and without it ends with us.
+ */
+export function expectDaemon(): void {
+  const home = homeOf(process.env);
+  if (existsSync(home.socket)) return;
+  try {
+    expected = { home, launched: launch(home) };
+    process.once('exit', () => expected?.launched.child.kill('SIGKILL'));
+  } catch {
+    // Told when it is wanted.
+  }
+}
+
 /** Starts a daemon in the background and resolves when it, or another one that was faster, answers. */
 export async function startDaemon(home: Home): Promise<void> {
-  prepareHome(home);
-  trimLog(home.daemonLog);
-  const log = openSync(home.daemonLog, 'a', 0o600);
-  const from = statSync(home.daemonLog).size;
-  const environment = Object.fromEntries(
-    OF_THE_DAEMON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
-  const [script = ''] = process.argv.slice(1);
-  const child = spawn(process.execPath, [...FRUGAL, script, 'daemon', '--background'], {
-    cwd: '/',
-    // One arena of malloc is enough for one thread that works.
-    env: { ...environment, GSUP_HOME: home.folder, MALLOC_ARENA_MAX: '1' },
-    detached: true,
-    stdio: ['ignore', log, log, 'pipe'],
-  });
-  closeSync(log);
+  const { child, logFrom } = expected?.home.folder === home.folder ? expected.launched : launch(home);
+  expected = null;
   const said = await new Promise<string>((resolve) => {
     let text = '';
-    const pipe = child.stdio[3];
+    const pipe = child.stdio[3] as Duplex | undefined;
     const timer = setTimeout(() => resolve(text), START_WAIT_MS);
     const end = (): void => {
       clearTimeout(timer);
       resolve(text);
     };
     child.once('error', end);
+    pipe?.on('error', end);
     pipe?.on('data', (chunk: Buffer) => {
       text += chunk;
       if (text.includes('\n')) end();
     });
     pipe?.once('close', end);
+    pipe?.write('begin\n');
   });
   child.unref();
   for (const stream of child.stdio) stream?.destroy();
   if (said.startsWith('ready')) return;
-  const written = readFileSync(home.daemonLog).subarray(from).toString().trim();
+  const written = readFileSync(home.daemonLog).subarray(logFrom).toString().trim();
   throw new GsupError(`the daemon could not be started${written === '' ? '' : `:\n${written}`}`, {
     exitStatus: EXIT.failed,
     hint:
@@ -105,6 +114,29 @@ export async function startDaemon(home: Home): Promise<void> {
         ? `look into ${home.daemonLog}, or run it here: gsup daemon`
         : '"gsup doctor" looks at what it needs',
   });
+}
+
+/** A daemon that waits for the word, on the pipe on which it then says that it is ready. */
+function launch(home: Home): Launched {
+  prepareHome(home);
+  trimLog(home.daemonLog);
+  const log = openSync(home.daemonLog, 'a', 0o600);
+  const environment = Object.fromEntries(
+    OF_THE_DAEMON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+  const [script = ''] = process.argv.slice(1);
+  try {
+    const child = spawn(process.execPath, [...FRUGAL, script, 'daemon', '--background'], {
+      cwd: '/',
+      // One arena of malloc is enough for one thread that works.
+      env: { ...environment, GSUP_HOME: home.folder, MALLOC_ARENA_MAX: '1' },
+      detached: true,
+      stdio: ['ignore', log, log, 'pipe'],
+    });
+    return { child, logFrom: statSync(home.daemonLog).size };
+  } finally {
+    closeSync(log);
+  }
 }
 
 /** It is only for crashes and failed starts, and never grows for long. */

@@ -1,16 +1,17 @@
 /** The process of a daemon: its records, what it reads, and whom it tells that it answers. Loads nothing of the command line. */
-import { writeSync } from 'node:fs';
+import { readSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { homeOf } from '../api/home.ts';
-import { runDaemon } from '../daemon/main.ts';
+import { EXIT } from '../core/error.ts';
+import { prepareDaemon, runDaemon } from '../daemon/main.ts';
 import { isJournald, openJournal } from '../supervisor/journal.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { ownEnvironment } from './environment.ts';
 import { allowsColour } from './terminal.ts';
 import { VERSION } from './version.ts';
 
-/** Where a daemon in the background tells the command that started it that it answers. */
-const READY_FD = 3;
+/** Where a daemon in the background hears from the command that started it that it is wanted, and tells that it answers. */
+const STARTER_FD = 3;
 
 export type DaemonFlags = {
   readonly config?: string;
@@ -24,6 +25,7 @@ export type DaemonFlags = {
 /** Runs a daemon to its end; resolves with the exit status. */
 export async function daemonProcess(flags: DaemonFlags): Promise<number> {
   const isBackground = flags.background === true;
+  if (isBackground && !(await isWanted())) return EXIT.done;
   const journal = isBackground ? null : openJournal(journalOptions(flags));
   const home = homeOf(process.env);
   process.env['GSUP_HOME'] = home.folder;
@@ -40,11 +42,17 @@ export async function daemonProcess(flags: DaemonFlags): Promise<number> {
     environment: ownEnvironment(),
     onRest: () => flags.keepCode?.(),
     onReady: () => {
-      if (isBackground) writeSync(READY_FD, 'ready\n');
+      if (isBackground) writeSync(STARTER_FD, 'ready\n');
     },
   });
   await journal?.close();
   return status;
+}
+
+/** Loads what takes time, and waits for the word; false: the command has ended without it. */
+async function isWanted(): Promise<boolean> {
+  await prepareDaemon();
+  return readSync(STARTER_FD, Buffer.alloc(16)) > 0;
 }
 
 function journalOptions({ logFormat }: DaemonFlags): Parameters<typeof openJournal>[0] {

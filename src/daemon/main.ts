@@ -8,6 +8,7 @@ import { stopBudget } from '../core/budget.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
+import { loadNative } from '../host/native.ts';
 import { activationOf } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
 import { outerLimitOf } from '../supervisor/outer-limit.ts';
@@ -37,6 +38,11 @@ export type DaemonMainOptions = {
   /** Told each time it is about to give back memory, for nothing has happened for a moment. */
   readonly onRest: () => void;
 };
+
+/** Loads what a daemon needs first; nothing of it is seen from outside. */
+export async function prepareDaemon(): Promise<void> {
+  await Promise.all([loadNative(), import('../host/handover.ts')]);
+}
 
 /** Resolves with the exit status. */
 export async function runDaemon(options: DaemonMainOptions): Promise<number> {

@@ -30,6 +30,35 @@ test.concurrent('twelve racing starts of the same service: it is started once, a
   expect(home.alive()).toHaveLength(2);
 });
 
+test.concurrent('twelve racing starts of files, each of which has had a daemon loaded: one daemon, all exit 0', async () => {
+  await using home = new Home();
+  const names = Array.from({ length: 12 }, (_, n) => `s${n}`);
+  const files = names.map((name) => home.write(`${name}.yaml`, `services: { ${name}: { command: [sleep, '1000'] } }`));
+  const all = await Promise.all(files.map((file) => home.run(['start', file])));
+  expect(all.map(({ status, stderr }) => (status === 0 ? 0 : stderr))).toEqual(names.map(() => 0));
+  expect((await home.ls()).map(({ service }) => service).sort()).toEqual([...names].sort());
+  await home.until('one daemon', () => (home.daemonPids().length === 1 ? true : undefined));
+});
+
+test.concurrent('a file with mistakes leaves no daemon', async () => {
+  await using home = new Home();
+  const file = home.write('supervisor.yaml', 'services: { api: { comand: [sleep, 1] } }');
+  expect((await home.run(['start', file])).status).toBe(78);
+  await home.until('the end of all', () => (home.alive().length === 0 ? true : undefined));
+  expect(readdirSync(home.path)).not.toContain('gsup.sock');
+});
+
+test.concurrent('a daemon that is not wanted yet does nothing, and ends with a command that is killed', async () => {
+  await using home = new Home();
+  const file = home.write('supervisor.config.mjs', 'await new Promise(() => setInterval(() => {}, 1_000));');
+  await using start = home.begin(['start', file]);
+  await home.until('a process for the daemon', () => (home.daemonPids().length === 1 ? true : undefined));
+  start.kill('SIGKILL');
+  await start.ended;
+  await home.until('the end of all', () => (home.alive().length === 0 ? true : undefined));
+  expect(readdirSync(home.path).sort()).toEqual(['daemon.log', 'environments', 'logs', 'streams']);
+});
+
 test.concurrent('home and what is in it are for nobody else', async () => {
   await using home = new Home();
   await home.ok(['start', QUIET, '--ready', 'exec:true']);

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { specFromFile } from '../config-file.ts';
-import { connect } from '../connect.ts';
+import { connect, expectDaemon } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { follow } from '../operation.ts';
 
@@ -23,6 +23,7 @@ export function applyCommand(): Command {
 }
 
 async function apply({ config, env, dryRun = false, json = false }: Flags): Promise<void> {
+  expectDaemon();
   const { services, shutdownTimeoutMs, http } = await specFromFile(config, [], { envName: env });
   const { client } = connect();
   const input = {

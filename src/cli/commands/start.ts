@@ -7,7 +7,7 @@ import type { CallOf } from '../../api/inputs.ts';
 import { EXIT, GsupError, isGsupError, usageError } from '../../core/error.ts';
 import { differingKeys } from '../../core/plan.ts';
 import type { ServiceSpec } from '../../core/service.ts';
-import { connect } from '../connect.ts';
+import { connect, expectDaemon } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { type FollowOptions, follow } from '../operation.ts';
 import {
@@ -77,6 +77,7 @@ async function start(words: string[], flags: StartFlags, command: Command): Prom
 }
 
 async function startFile(file: string, names: readonly string[], command: Command, flags: StartFlags): Promise<number> {
+  expectDaemon();
   const { services, shutdownTimeoutMs, http } = await specOfFile(file, names, command);
   const { client } = connect();
   const what = services.map(({ name }) => name).join(', ');
