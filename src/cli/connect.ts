@@ -28,7 +28,7 @@ const OF_THE_DAEMON = [
 ];
 
 /** It lives long and does little: a small young generation costs it no time that anybody sees. */
-const FRUGAL = ['--max-semi-space-size=1', '--v8-pool-size=0', '--expose-gc'];
+const FRUGAL = ['--max-semi-space-size=1', '--v8-pool-size=0', '--no-memory-reducer', '--expose-gc'];
 
 export type Connection = { readonly client: Client; readonly home: Home };
 

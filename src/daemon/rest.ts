@@ -1,12 +1,12 @@
 /** A daemon at rest: a moment after the last thing that happened, memory that only that needed is given back. */
 import { nativeNow } from '../host/native.ts';
 
-/** Nothing has happened for so long: longer than `gsup start` waits, or the next command of a script would meet it. */
-const QUIET_MS = 1_400;
+/** Nothing has happened for so long: the next command of a script would have come. */
+const QUIET_MS = 500;
 /** Less than so much more than after the last time, and nothing is done: a command that was answered is no reason. */
 const WORTH_BYTES = 6 * 1024 * 1024;
-/** It takes one hundredth of the time at most, however often something happens. */
-const SHARE = 100;
+/** Of the time since the last one it takes one part in so many at most. */
+const SHARE = 30;
 
 export type RestOptions = {
   /** Before anything is given back. */
