@@ -260,6 +260,8 @@ function openRest(path: string): number {
 }
 
 function readRest(path: string): Buffer {
+  // Of most streams there is none, and an error costs more than the question.
+  if (!existsSync(`${path}.rest`)) return Buffer.alloc(0);
   try {
     const bytes = readFileSync(`${path}.rest`);
     return bytes.subarray(REST_HEADER, REST_HEADER + bytes.readUInt32LE(0));

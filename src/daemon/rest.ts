@@ -6,7 +6,7 @@ const QUIET_MS = 500;
 /** Less than so much more than after the last time, and nothing is done: a command that was answered is no reason. */
 const WORTH_BYTES = 6 * 1024 * 1024;
 /** Of the time since the last one it takes one part in so many at most. */
-const SHARE = 30;
+const SHARE = 10;
 
 export type RestOptions = {
   /** Before anything is given back. */

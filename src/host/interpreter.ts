@@ -38,6 +38,9 @@ export function runsNode({ file, isNodeScript }: Command): boolean {
   }
 }
 
+/** What was found in this turn of the loop: of a hundred services that start together many are the same program. */
+const foundNow = new Map<string, string>();
+
 /** The absolute path of a program, as execvp would find it. */
 function findProgram(name: string, cwd: string, path: string | undefined): string {
   if (name.includes('/')) {
@@ -45,6 +48,14 @@ function findProgram(name: string, cwd: string, path: string | undefined): strin
     checkExecutable(file, name);
     return file;
   }
+  const key = [name, cwd, path].join('\0');
+  const found = foundNow.get(key) ?? findInPath(name, cwd, path);
+  if (foundNow.size === 0) setImmediate(() => foundNow.clear());
+  foundNow.set(key, found);
+  return found;
+}
+
+function findInPath(name: string, cwd: string, path: string | undefined): string {
   let denied: string | null = null;
   for (const folder of (path ?? '/usr/local/bin:/usr/bin:/bin').split(delimiter)) {
     const file = join(isAbsolute(folder) ? folder : resolve(cwd, folder), name);

@@ -28,6 +28,10 @@ export type Loaded = {
   readonly problems: readonly string[];
 };
 
+function textOf(body: string, revision: number): string {
+  return `{"format":${FORMAT},"revision":${revision},${body.slice(1)}\n`;
+}
+
 /**
  * A file of the state, a copy of it beside for the day that it is broken, and the changes since it was written. What
  * was written outlives us in the memory of the kernel; what must outlive the machine is forced to the disk (`write`).
@@ -42,7 +46,7 @@ export class Store {
   #settleAfterMs = SETTLE_AFTER_MS;
   #kept: Saved | null = null;
   #body = '';
-  #text = '';
+  #revision = 0;
 
   /** `settle`: called some time after `append`, to `write` what there is then. */
   constructor(file: string, settle: () => void = () => {}) {
@@ -59,10 +63,9 @@ export class Store {
     this.#endSettling();
     if (body !== this.#body || !this.#tail.isEmpty) {
       const revision = this.#tail.nextRevision();
-      const text = `{"format":${FORMAT},"revision":${revision},${body.slice(1)}\n`;
-      replaceFile(this.#file, text, true);
+      replaceFile(this.#file, textOf(body, revision), true);
       this.#tail.begin(revision);
-      [this.#body, this.#text] = [body, text];
+      [this.#body, this.#revision] = [body, revision];
       // The copy is for a file that was broken by others: it may be late, and needs no fsync.
       this.#copyTimer ??= setTimeout(() => this.flush(), COPY_AFTER_MS);
     }
@@ -111,7 +114,7 @@ export class Store {
     clearTimeout(this.#copyTimer);
     this.#copyTimer = null;
     try {
-      replaceFile(this.#copy, this.#text, false);
+      replaceFile(this.#copy, textOf(this.#body, this.#revision), false);
     } catch {
       // The file itself is there; the next write tries again.
     }
