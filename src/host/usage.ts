@@ -41,13 +41,19 @@ export function usageOf(groups: ReadonlyMap<string, readonly ProcessStat[]>): Re
   const at = performance.now();
   const now: typeof seen = new Map();
   const usages = new Map<string, Usage>();
+  let uptime: number | null = null;
+  // Of the machine: asked once for all of them, where it is wanted.
+  const sinceBoot = (): number => {
+    uptime ??= uptimeMs();
+    return uptime;
+  };
   for (const [name, stats] of groups) {
     let [cpuPercent, memoryBytes, cpuMs] = [0, 0, 0];
     for (const stat of stats) {
       const { pid } = stat;
       const sample = sampleOf(stat);
       const before = seen.get(pid);
-      cpuPercent += percentOf(sample, before, at);
+      cpuPercent += percentOf(sample, before, at, sinceBoot);
       memoryBytes += sample.memoryBytes;
       cpuMs += sample.cpuMs + sample.waitedMs;
       const isRecent = before?.startTicks === sample.startTicks && at - before.at < LEAST_PASSED_MS;
@@ -60,9 +66,14 @@ export function usageOf(groups: ReadonlyMap<string, readonly ProcessStat[]>): Re
 }
 
 /** Since the last look; at the first one since its begin. */
-function percentOf({ startTicks, cpuMs }: Sample, before: Seen | undefined, at: number): number {
+function percentOf(
+  { startTicks, cpuMs }: Sample,
+  before: Seen | undefined,
+  at: number,
+  sinceBoot: () => number,
+): number {
   const isSame = before?.startTicks === startTicks && at - before.at >= LEAST_PASSED_MS;
-  const passedMs = isSame ? at - before.at : uptimeMs() - startTicks * TICK_MS;
+  const passedMs = isSame ? at - before.at : sinceBoot() - startTicks * TICK_MS;
   return passedMs <= 0 ? 0 : ((cpuMs - (isSame ? before.cpuMs : 0)) / passedMs) * 100;
 }
 
