@@ -19,13 +19,15 @@ let parent: string | null | undefined;
 /** Whether ours count OOM kills. Found once. */
 let isCounting: boolean | undefined;
 
-/** A program that is over sooner isn't moved: the kernel may take 10 ms for it (it waits for RCU), and an exit waits with it. */
+/** A program that is over sooner gets none: to be moved may take the kernel 10 ms (it waits for RCU), and an exit waits with it. */
 const SETTLED_MS = 10;
 
 const LEFTOVER_AGE_MS = 60_000;
 
 /** One instance's cgroup; every call is harmless when it is gone. */
 export type Cgroup = {
+  /** False before it is made, and where the machine or our rights don't allow it: the token has to do. */
+  readonly isThere: boolean;
   /** The processes in it. */
   pids(): readonly number[];
   /** SIGKILL to all of it at once, however fast it forks (Linux 5.14). */
@@ -35,19 +37,37 @@ export type Cgroup = {
   oomKills(): { readonly folder: string; readonly kills: number } | null;
 };
 
-/** Makes one and puts a process in, soon: what it starts from then on is in it, too. `null` where the machine or our rights don't allow it, and the token has to do. */
-export function makeCgroup(name: string, pid: number): Cgroup | null {
+/** Makes one and puts a process in, soon: what it starts from then on is in it, too. */
+export function makeCgroup(name: string, pid: number): Cgroup {
+  let made: Cgroup | null = null;
+  const make = (): void => {
+    const folder = newFolder(name);
+    if (folder === null) return;
+    made = handleOf(folder);
+    for (const one of [pid, ...readDescendants(pid)]) writeFile(join(folder, 'cgroup.procs'), String(one), () => {});
+  };
+  const timer = setTimeout(make, SETTLED_MS);
+  return {
+    get isThere() {
+      return made !== null;
+    },
+    pids: () => made?.pids() ?? [],
+    oomKills: () => made?.oomKills() ?? null,
+    kill: () => made?.kill(),
+    remove: () => {
+      clearTimeout(timer);
+      made?.remove();
+    },
+  };
+}
+
+function newFolder(name: string): string | null {
   parent ??= findParent();
   if (parent === null) return null;
   const folder = join(parent, `gsup-${name}`);
-  if (!quietly(() => mkdirSync(folder))) {
-    parent = null;
-    return null;
-  }
-  const move = (): void => {
-    for (const one of [pid, ...readDescendants(pid)]) writeFile(join(folder, 'cgroup.procs'), String(one), () => {});
-  };
-  return handleOf(folder, setTimeout(move, SETTLED_MS));
+  if (quietly(() => mkdirSync(folder))) return folder;
+  parent = null;
+  return null;
 }
 
 /** The one that an earlier supervisor made for this name, if it is there. */
@@ -58,8 +78,9 @@ export function findCgroup(name: string): Cgroup | null {
   return existsSync(folder) ? handleOf(folder) : null;
 }
 
-function handleOf(folder: string, timer?: NodeJS.Timeout): Cgroup {
+function handleOf(folder: string): Cgroup {
   return {
+    isThere: true,
     pids: () => readPids(join(folder, 'cgroup.procs')),
     oomKills: () => {
       // Of all or of none: it is as the group above them says.
@@ -68,10 +89,7 @@ function handleOf(folder: string, timer?: NodeJS.Timeout): Cgroup {
       return kills === null ? null : { folder, kills };
     },
     kill: () => quietly(() => writeFileSync(join(folder, 'cgroup.kill'), '1')),
-    remove: () => {
-      clearTimeout(timer);
-      quietly(() => rmdirSync(folder));
-    },
+    remove: () => quietly(() => rmdirSync(folder)),
   };
 }
 

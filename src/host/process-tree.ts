@@ -118,7 +118,7 @@ export class ProcessTree implements RunProcesses {
 
   /** The same without a list of its cgroup, for a sweep that many share. */
   sharedBelongings(): Belongings {
-    return { ...this.#belongings([]), isAskedByCgroup: this.#cgroup !== null };
+    return { ...this.#belongings([]), isAskedByCgroup: this.#cgroup?.isThere === true };
   }
 
   belongings(): Belongings {
