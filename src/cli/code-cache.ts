@@ -25,11 +25,12 @@ type NodeModule = {
 const node = Module as unknown as NodeModule;
 
 /**
- * Of what is loaded from `folder` from now on. It is kept when the process exits, or when the answer is called, if the
+ * Of what is loaded from `folder` from now on. `flags`: what Node was started with, by a name; `null`: with others than
+ * those that we start it with, of which nothing is kept. It is kept when the process exits, or when the answer is called, if the
  * folder is ours: nobody else's files come into it, and what they may not write they may read.
  */
-export function cacheCode(folder: string): () => void {
-  const isUnwanted = process.env['NODE_DISABLE_COMPILE_CACHE'] !== undefined;
+export function cacheCode(folder: string, flags: string | null): () => void {
+  const isUnwanted = flags === null || process.env['NODE_DISABLE_COMPILE_CACHE'] !== undefined;
   const caches = join(folder, '.code');
   if (isUnwanted) return () => {};
   if (node.enableCompileCache !== undefined) {
@@ -37,8 +38,7 @@ export function cacheCode(folder: string): () => void {
     return () => node.flushCompileCache?.();
   }
   // V8 takes only what was compiled with the same version and flags.
-  const flags = [process.version, process.arch, ...process.execArgv].join('').replace(/[^\w.]+/g, '_');
-  const cache = new CodeCache(join(caches, flags));
+  const cache = new CodeCache(join(caches, `${process.version}-${process.arch}-${flags}`));
   const usual = node._extensions['.js'];
   node._extensions['.cjs'] = (module, filename) => {
     if (dirname(filename) === folder) cache.load(module, filename);

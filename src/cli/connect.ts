@@ -84,8 +84,9 @@ export function expectDaemon(): void {
 
 /** Starts a daemon in the background and resolves when it, or another one that was faster, answers. */
 export async function startDaemon(home: Home): Promise<void> {
-  const { child, logFrom } = expected?.home.folder === home.folder ? expected.launched : launch(home);
+  const loaded = expected?.home.folder === home.folder ? expected.launched : null;
   expected = null;
+  const { child, logFrom } = loaded !== null && isRunning(loaded.child) ? loaded : launch(home);
   const said = await new Promise<string>((resolve) => {
     let text = '';
     const pipe = child.stdio[3] as Duplex | undefined;
@@ -133,10 +134,16 @@ function launch(home: Home): Launched {
       detached: true,
       stdio: ['ignore', log, log, 'pipe'],
     });
+    // Who wants it sees that it is not there.
+    child.on('error', () => {});
     return { child, logFrom: statSync(home.daemonLog).size };
   } finally {
     closeSync(log);
   }
+}
+
+function isRunning({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid !== undefined && exitCode === null && signalCode === null;
 }
 
 /** It is only for crashes and failed starts, and never grows for long. */

@@ -2,11 +2,14 @@
 import { cacheCode } from './code-cache.ts';
 import { report } from './report.ts';
 
-const keepCode = cacheCode(__dirname);
+const argv = process.argv.slice(2);
+/** As connect.ts starts it. It lives long, and does not carry the command line with it. */
+const isBackground = argv.length === 2 && argv[0] === 'daemon' && argv[1] === '--background';
+const isPlain = process.execArgv.length === 0;
+const keepCode = cacheCode(__dirname, isBackground ? 'daemon' : isPlain ? 'command' : null);
 
-async function statusOf(argv: readonly string[]): Promise<number> {
-  // As connect.ts starts it. It lives long, and does not carry the command line with it.
-  if (argv.length === 2 && argv[0] === 'daemon' && argv[1] === '--background') {
+async function status(): Promise<number> {
+  if (isBackground) {
     const { daemonProcess } = await import('./daemon-process.ts');
     return daemonProcess({ background: true, keepCode }).catch(report);
   }
@@ -15,4 +18,4 @@ async function statusOf(argv: readonly string[]): Promise<number> {
 }
 
 // Ends at once: nothing that is left (an unread pipe, a timer) may hold up whoever waits for us.
-void statusOf(process.argv.slice(2)).then((status) => process.exit(status));
+void status().then((code) => process.exit(code));

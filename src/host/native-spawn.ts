@@ -13,13 +13,14 @@ const SETSID = 0x80;
 const STRUCT_BYTES = 512;
 /** sys/wait.h */
 const WNOHANG = 1;
+const STDERR = 2;
 
 type NativeSpawn = {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** From 0 on: a descriptor of ours, or nothing (/dev/null). */
+  /** From 0 on: a descriptor of ours, or nothing (/dev/null up to 2, and closed from 3 on, as Node does it). */
   readonly descriptors: readonly (number | 'ignore')[];
 };
 
@@ -62,8 +63,8 @@ function bind(libc: LibraryHandle): Spawner {
       if (Number(initActions(actions)) !== 0) return null;
       try {
         for (const [to, from] of descriptors.entries()) {
-          if (from === 'ignore') addOpen(actions, to, '/dev/null', constants.O_RDWR, 0);
-          else addDup(actions, from, to);
+          if (from !== 'ignore') addDup(actions, from, to);
+          else if (to <= STDERR) addOpen(actions, to, '/dev/null', to === 0 ? constants.O_RDONLY : constants.O_RDWR, 0);
         }
         addChdir(actions, cwd);
         const failure = Number(posixSpawn(number, file, actions, attributes, [...argv, null], [...envp, null]));

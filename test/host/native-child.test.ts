@@ -61,15 +61,22 @@ test.each([
   expect(kernel.text).not.toBe('');
 });
 
-test('descriptors come to the numbers that are asked for, with /dev/null in between', async () => {
-  const [there, output] = [openSync('/etc/hostname', 'r'), openSync(join(folder, 'numbers'), 'w')];
-  const script = 'for fd in 0 3 4; do readlink /proc/$$/fd/$fd; done';
-  const stdio = ['ignore', output, output, 'ignore', there] as const;
-  const child = spawnNative({ file: '/bin/sh', args: ['-c', script], cwd: '/', env, stdio });
-  for (const fd of [there, output]) closeSync(fd);
-  await once(child as never, 'exit');
-  expect(readFileSync(join(folder, 'numbers'), 'utf8')).toBe('/dev/null\n/dev/null\n/etc/hostname\n');
-});
+test.each(['the kernel', 'Node'])(
+  'descriptors come to the numbers that are asked for, with none in between: by %s',
+  async (way) => {
+    const [there, output] = [openSync('/etc/hostname', 'r'), openSync(join(folder, 'numbers'), 'w')];
+    const script = 'for fd in 0 3 4; do readlink /proc/$$/fd/$fd || echo none; done';
+    const stdio: (number | 'ignore')[] = ['ignore', output, output, 'ignore', there];
+    const place = { cwd: '/', env, stdio };
+    const child =
+      way === 'Node'
+        ? spawn('/bin/sh', ['-c', script], { ...place, detached: true })
+        : spawnNative({ ...place, file: '/bin/sh', args: ['-c', script] });
+    for (const fd of [there, output]) closeSync(fd);
+    await once(child as never, 'exit');
+    expect(readFileSync(join(folder, 'numbers'), 'utf8')).toBe('/dev/null\nnone\n/etc/hostname\n');
+  },
+);
 
 test.each([
   ['there is no such program', { file: '/nowhere' }],
