@@ -53,7 +53,8 @@ export function cacheCode(folder: string, flags: string | null): () => void {
 
 class CodeCache {
   readonly #folder: string;
-  readonly #fresh = new Map<string, { readonly key: string; readonly script: Script }>();
+  /** What is to be kept; `null`: it has been, and what is loaded later may have been compiled with other flags. */
+  #fresh: Map<string, { readonly key: string; readonly script: Script }> | null = new Map();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -68,23 +69,24 @@ class CodeCache {
       filename,
       ...(kept === null ? {} : { cachedData: kept }),
     });
-    if (kept === null) this.#fresh.set(path, { key, script });
+    if (kept === null) this.#fresh?.set(path, { key, script });
     const run = script.runInThisContext() as (...its: unknown[]) => void;
     run.call(module.exports, module.exports, Module.createRequire(filename), module, filename, dirname(filename));
   }
 
-  /** With all functions that were compiled up to now. */
+  /** With all functions that were compiled up to now; once. */
   keep(): void {
+    const fresh = this.#fresh ?? new Map();
+    this.#fresh = null;
     try {
-      if (this.#fresh.size > 0) mkdirSync(this.#folder, { recursive: true });
-      for (const [path, { key, script }] of this.#fresh) {
+      if (fresh.size > 0) mkdirSync(this.#folder, { recursive: true });
+      for (const [path, { key, script }] of fresh) {
         const code = script.createCachedData();
         write(path, Buffer.concat([Buffer.from(key), code, code]));
       }
     } catch {
       // No room, no right: the next run compiles again.
     }
-    this.#fresh.clear();
   }
 }
 

@@ -69,7 +69,8 @@ test.each([
     { env: peer.environment },
   );
   expect(await app.ended).toEqual({ code: 0, signal: null });
-  expect(app.lines).toEqual(['closed', 'nonsense 54000']);
+  // Its own less what has passed since it was told.
+  expect(app.lines).toEqual(['closed', expect.stringMatching(/^nonsense (54000|539\d\d)$/)]);
 });
 
 test('one that talks garbage without end is tried again less and less often', async () => {

@@ -596,3 +596,9 @@ describe('the runs that records tell of', () => {
     expect(endedRun(runs, { ...LIFE, name: 'stopped' })?.pid).toBe(null);
   });
 });
+test.each([
+  ['kernel-log', "the kernel's log names it"],
+  ['cgroup', 'its cgroup counts the kill (memory.events)'],
+] as const)('an OOM kill says what tells it: %s', (source, fact) => {
+  expect(endOf([SPAWNED, exited(null, 'SIGKILL'), oom({ verdict: 'yes', source })]).facts).toEqual([fact]);
+});

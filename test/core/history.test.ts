@@ -252,3 +252,94 @@ describe('a line of NDJSON', () => {
     expect(parseRecorded(line)).toBeNull();
   });
 });
+
+const RELOAD = [
+  { ms: 0, phase: 'rolling-started', reason: 'gsup reload', instances: ['api:0', 'api:1'] },
+  { ms: 200, phase: 'rolling-step', reason: 'the new one is ready' },
+  { ms: 900, phase: 'rolling-completed', reason: 'all are new', elapsedMs: 900 },
+] as const satisfies readonly Step[];
+
+describe('a reload', () => {
+  test('has its steps from its beginning on, who it was for, and how it ended', () => {
+    expect(episodesOf(journal(...RELOAD))).toEqual([
+      {
+        kind: 'reload',
+        service: 'api',
+        at: BEGIN,
+        axisMs: BEGIN,
+        isWhole: true,
+        ms: 900,
+        isLost: false,
+        reason: 'gsup reload',
+        instances: ['api:0', 'api:1'],
+        steps: [{ atMs: 200, instance: 'api:0', reason: 'the new one is ready' }],
+        outcome: 'completed',
+        aborted: null,
+      },
+    ]);
+  });
+
+  test('one that was given up says by whom and why', () => {
+    const given = { ms: 700, phase: 'rolling-aborted', reason: 'it was not ready in time', elapsedMs: 700 } as const;
+    expect(episodesOf(journal(RELOAD[0], given))).toMatchObject([
+      { outcome: 'aborted', ms: 700, reason: 'gsup reload', aborted: { instance: 'api:0', reason: given.reason } },
+    ]);
+  });
+
+  test('of one whose beginning is not in the records any more, its length leads back to it', () => {
+    expect(episodesOf(journal(RELOAD[2]))).toMatchObject([
+      { at: BEGIN, axisMs: BEGIN, isWhole: false, ms: 900, reason: 'all are new', instances: [], outcome: 'completed' },
+    ]);
+  });
+
+  test('one that is begun while another goes on takes its place; one after it does not', () => {
+    const second = { ...RELOAD[0], ms: 1_000 };
+    expect(episodesOf(journal(RELOAD[0], second))).toMatchObject([{ isLost: true }, { isLost: false, ms: null }]);
+    expect(episodesOf(journal(...RELOAD, second))).toMatchObject([{ isLost: false }, { isLost: false }]);
+  });
+});
+
+const SHUTDOWN = [
+  { ms: 0, phase: 'shutdown-started', reason: 'SIGTERM', signal: 'SIGTERM', remainingMs: 30_000 },
+  { ms: 5, phase: 'wave-started', instances: ['api:0', 'api:1'] },
+  { ms: 300, phase: 'wave-started', instances: ['db:0'] },
+  { ms: 700, phase: 'shutdown-completed', verdict: 'clean', elapsedMs: 700 },
+] as const satisfies readonly Step[];
+
+describe('a shutdown', () => {
+  test('has its waves from its beginning on, what was asked, and the verdict', () => {
+    expect(episodesOf(journal(...SHUTDOWN))).toEqual([
+      {
+        kind: 'shutdown',
+        at: BEGIN,
+        axisMs: BEGIN,
+        isWhole: true,
+        ms: 700,
+        isLost: false,
+        reason: 'SIGTERM',
+        signal: 'SIGTERM',
+        budgetMs: 30_000,
+        waves: [
+          { atMs: 5, instances: ['api:0', 'api:1'] },
+          { atMs: 300, instances: ['db:0'] },
+        ],
+        verdict: 'clean',
+      },
+    ]);
+  });
+
+  test('of one whose beginning is not in the records any more, its length leads back to it', () => {
+    expect(episodesOf(journal(SHUTDOWN[3]))).toMatchObject([
+      { at: BEGIN, axisMs: BEGIN, isWhole: false, ms: 700, signal: null, budgetMs: null, verdict: 'clean' },
+    ]);
+  });
+
+  test('one that never ended is lost when the next begins; one that ended is not', () => {
+    const second = { ...SHUTDOWN[0], ms: 9_000 };
+    expect(episodesOf(journal(SHUTDOWN[0], SHUTDOWN[1], second))).toMatchObject([
+      { isLost: true, ms: null, waves: [{ atMs: 5 }] },
+      { isLost: false, axisMs: BEGIN + 9_000 },
+    ]);
+    expect(episodesOf(journal(...SHUTDOWN, second))).toMatchObject([{ isLost: false, ms: 700 }, { isLost: false }]);
+  });
+});

@@ -47,7 +47,7 @@ test('an app that drains loses no request that was under way; what serves and th
   const before = { pids: await home.pids(), logs: readdirSync(home.file('logs')) };
   const done = await drill(['api', '--rate', '40', '--url', `http://127.0.0.1:${port}/work`]);
   const report = printed(done);
-  expect([done.status, report.problems]).toEqual([0, []]);
+  expect([done.status, report.problems], done.stdout).toEqual([0, []]);
   expect(report).toMatchObject({ instance: 'api:1', verdict: 'clean', exit: { code: 0, signal: null }, survivors: [] });
   expect(report.requests?.underWay).toBeGreaterThan(0);
   expect(report.requests?.draining.answered).toBeGreaterThanOrEqual(report.requests?.underWay ?? 0);
