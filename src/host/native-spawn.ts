@@ -62,11 +62,13 @@ function bind(libc: LibraryHandle): Spawner {
       if (!file.includes('/') || !isLaidOut(descriptors) || [cwd, ...argv, ...envp].some(hasNul)) return null;
       if (Number(initActions(actions)) !== 0) return null;
       try {
-        for (const [to, from] of descriptors.entries()) {
-          if (from !== 'ignore') addDup(actions, from, to);
-          else if (to <= STDERR) addOpen(actions, to, '/dev/null', to === 0 ? constants.O_RDONLY : constants.O_RDWR, 0);
-        }
-        addChdir(actions, cwd);
+        const lay = (from: number | 'ignore', to: number): unknown => {
+          if (from !== 'ignore') return addDup(actions, from, to);
+          const flags = to === 0 ? constants.O_RDONLY : constants.O_RDWR;
+          return to <= STDERR ? addOpen(actions, to, '/dev/null', flags, 0) : 0;
+        };
+        const laid = [...descriptors.map(lay), addChdir(actions, cwd)];
+        if (laid.some((failure) => Number(failure) !== 0)) return null;
         const failure = Number(posixSpawn(number, file, actions, attributes, [...argv, null], [...envp, null]));
         return failure === 0 ? number.readInt32LE(0) : null;
       } finally {
