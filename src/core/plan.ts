@@ -1,10 +1,12 @@
 /** What is × what shall be → what to add, replace, update, scale, remove. */
+import type { SupervisorState } from './root-state.ts';
 import type { ServiceSpec } from './service.ts';
+import { isDown } from './state.ts';
 
 export type PlannedChange = {
   readonly service: string;
-  /** `replace`: what runs begins anew; `update`: it runs on, the new policy counts from now; `none`: as it is. */
-  readonly action: 'add' | 'replace' | 'update' | 'scale' | 'remove' | 'none';
+  /** `replace`: running instances are replaced; `update`: they keep running under the new policy; `start`: unchanged, and some are down. */
+  readonly action: 'add' | 'replace' | 'update' | 'scale' | 'start' | 'remove' | 'none';
   /** The keys that differ, or the counts. */
   readonly what: string;
 };
@@ -35,6 +37,19 @@ export function planChanges(
     .filter(({ name }) => isWhole && !names.has(name))
     .map(({ name }): PlannedChange => ({ service: name, action: 'remove', what: '' }));
   return [...removals, ...wanted.map((spec) => changeOf(known.get(spec.name), spec))];
+}
+
+/** What makes the services of a supervisor match `wanted`. `isWhole`: other services are removed. */
+export function planFor(
+  { services }: SupervisorState,
+  wanted: readonly ServiceSpec[],
+  isWhole: boolean,
+): readonly PlannedChange[] {
+  const present = Object.values(services).map(({ spec }) => spec);
+  const isPartlyDown = (name: string) => services[name]?.instances.some(isDown) === true;
+  return planChanges(present, wanted, isWhole).map((change) =>
+    change.action === 'none' && isPartlyDown(change.service) ? { ...change, action: 'start' } : change,
+  );
 }
 
 function changeOf(was: ServiceSpec | undefined, spec: ServiceSpec): PlannedChange {

@@ -12,7 +12,7 @@ import {
   withService,
 } from './root-state.ts';
 import type { DependencyCondition } from './service.ts';
-import { FRESH, type InstanceState, isDown } from './state.ts';
+import { FRESH, type InstanceState, isDown, isGoingDown } from './state.ts';
 
 type Of<T extends SupervisorEvent['type']> = Extract<SupervisorEvent, { type: T }>;
 
@@ -154,7 +154,7 @@ export function clearSpares(
       if (service.rolling?.underWay[index]?.how === 'beside') continue;
       const of: Slot = { service: service.spec.name, index, lane: spare.lane };
       if (isGone(spare)) return [withService(was, withoutSpare(service, index)), [{ do: 'forget', of }]];
-      if (isBeingStopped(spare)) continue;
+      if (isGoingDown(spare) || spare.name === 'failed') continue;
       // It has ended by itself, or has failed: nothing needs to be asked of it, it only must not be started again.
       if (spare.name === 'stopping') {
         const spares = { ...service.spares, [index]: { ...spare, next: 'stopped' as const } };
@@ -175,11 +175,6 @@ function withoutSpare(service: ServiceState, index: number): ServiceState {
   const isSuccessor = serving !== undefined && spare !== undefined && spare.run < serving.run;
   if (!isSuccessor || serving.lastExit !== null) return { ...service, spares };
   return { ...service, spares, instances: service.instances.with(index, { ...serving, lastExit: spare.lastExit }) };
-}
-
-function isBeingStopped(instance: InstanceState): boolean {
-  if (instance.name === 'starting') return instance.stopAsked?.next === 'stopped';
-  return (instance.name === 'stopping' && instance.next === 'stopped') || instance.name === 'failed';
 }
 
 /** Down, and nothing of it lives on: what could not be killed is not forgotten. */

@@ -136,6 +136,12 @@ export function isDown(state: InstanceState): boolean {
   return state.name === 'stopped' || state.name === 'exited' || state.name === 'failed';
 }
 
+/** Whether it is on its way down and stays down afterwards. */
+export function isGoingDown(state: InstanceState): boolean {
+  if (state.name === 'starting') return state.stopAsked?.next === 'stopped';
+  return state.name === 'stopping' && state.next === 'stopped';
+}
+
 /** The pid of its leader, if one lives. */
 export function pidOf(state: InstanceState): number | null {
   switch (state.name) {

@@ -3,12 +3,12 @@ import type { InputOf } from '../api/inputs.ts';
 import { unmet } from '../api/queries.ts';
 import { PROTOCOL } from '../api/routes.ts';
 import type { Handlers } from '../api/server.ts';
-import type { Change, OperationLine, ServiceView, SpareView } from '../api/types.ts';
+import type { OperationLine, ServiceView, SpareView } from '../api/types.ts';
 import { EXIT, GsupError, usageError } from '../core/error.ts';
 import { findCycle } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
 import type { Occasion } from '../core/occasion.ts';
-import { planChanges } from '../core/plan.ts';
+import { planFor } from '../core/plan.ts';
 import { masked, maskedSpec, maskedValue } from '../core/secrets.ts';
 import type { HttpSpec, ServiceSpec } from '../core/service.ts';
 import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
@@ -18,7 +18,7 @@ import { loadNative } from '../host/native.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
-import { refused, type Specs } from './operations.ts';
+import { refused } from './operations.ts';
 
 type Ending = {
   /** Called when the reply has been sent: the process may end. */
@@ -94,8 +94,6 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
 /** Whose environment new services get at SIGHUP: no name of a service. */
 const OF_THE_FILE = ':file';
 
-type SpecsEntry = Specs extends ReadonlyMap<string, infer Entry> ? Entry : never;
-
 type ApplyInput = {
   readonly services: readonly ServiceSpec[];
   /** `null`: each service keeps its own, new ones get that of the last apply. */
@@ -116,14 +114,7 @@ export async function apply(
 ): Promise<OperationLine> {
   const present = Object.values(daemon.supervisor.state.services);
   checkDependencies(services, isWhole ? [] : present.map(({ spec }) => spec));
-  const changes = planChanges(
-    present.map(({ spec }) => spec),
-    services,
-    isWhole,
-  ).map(
-    (change): Change =>
-      change.action === 'none' && isDown(daemon, change.service) ? { ...change, action: 'start' } : change,
-  );
+  const changes = planFor(daemon.supervisor.state, services, isWhole);
   if (isDryRun) {
     tell({ type: 'plan', changes });
     return { type: 'result', exitStatus: EXIT.done, outcomes: [], error: null, hint: null };
@@ -136,13 +127,8 @@ export async function apply(
     daemon.supervisor.dispatch({ type: 'configure', at: systemClock.now(), shutdownTimeoutMs });
   }
   if (http !== undefined) await takeHttp(daemon, http, tell);
-  const actions = new Map(changes.map(({ service, action }) => [service, action]));
-  const specs = services.map((spec): [string, SpecsEntry] => {
-    const action = actions.get(spec.name);
-    const isKept = action === 'none' || action === 'scale' || (environment === null && action !== 'add');
-    return [spec.name, isKept ? { spec } : { spec, environment: environment ?? daemon.environmentOf(OF_THE_FILE) }];
-  });
-  return daemon.operations.apply(changes, new Map(specs), tell);
+  const environments = { given: environment, forNew: environment ?? daemon.environmentOf(OF_THE_FILE) };
+  return daemon.operations.apply({ changes, specs: services, environments }, tell);
 }
 
 /** Services don't wait for it, nor does it hold them up: why it can't be listened on is told. */
@@ -164,11 +150,6 @@ function checkDependencies(services: readonly ServiceSpec[], others: readonly Se
   const cycle = findCycle(Object.fromEntries(all));
   if (cycle === null) return;
   throw new GsupError(`services depend on each other in a circle: ${cycle.join(' → ')}`, { exitStatus: EXIT.config });
-}
-
-function isDown(daemon: Daemon, service: string): boolean {
-  const instances = daemon.supervisor.state.services[service]?.instances ?? [];
-  return instances.some(({ name }) => name === 'stopped' || name === 'exited' || name === 'failed');
 }
 
 async function show(daemon: Daemon, name: string): Promise<ServiceView> {

@@ -4,7 +4,7 @@ import { EXIT, isGsupError } from '../core/error.ts';
 import type { InstanceRef, SupervisorEvent } from '../core/event.ts';
 import { type Dependencies, startOrder, stopWaves, withDependencies } from '../core/graph.ts';
 import { instanceName, parseSlotName } from '../core/name.ts';
-import { differingKeys } from '../core/plan.ts';
+import { differingKeys, planFor } from '../core/plan.ts';
 import { type SupervisorState, stateAt } from '../core/root-state.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { refsOf } from './names.ts';
@@ -44,7 +44,7 @@ export class Operations {
   readonly #host: OperationsHost;
   readonly #queues = new ServiceQueues();
   readonly #waiting: Waiting;
-  /** How often each service was asked to stop. */
+  /** Number of stops requested of each instance, by its name. */
   readonly #stops = new Map<string, number>();
 
   constructor(host: OperationsHost) {
@@ -62,32 +62,36 @@ export class Operations {
     const all = [...others.flatMap((name) => refsOf(state, name).filter((of) => isDownNow(state, of))), ...refs];
     const services = startOrder(dependencies).filter((name) => all.some(({ service }) => service === name));
     const behind = (service: string) => dependencies[service] ?? [];
-    const work = (own: readonly InstanceRef[], service: string) => {
-      if (environment !== undefined && wanted.includes(service)) this.#host.setEnvironment(service, environment);
-      return this.#startNow(own);
-    };
+    const isStopped = this.#stopsSince();
+    const work = (own: readonly InstanceRef[], service: string) =>
+      unlessStopped(own, isStopped, (left) => {
+        if (environment !== undefined && wanted.includes(service)) this.#host.setEnvironment(service, environment);
+        return this.#startNow(left);
+      });
     return this.#each(all, tell, work, { services, behind });
   }
 
-  /** What depends on others goes first, as in a shutdown. */
+  /** Dependents stop first, as in a shutdown. It waits for no earlier operation: those end or give way. */
   stop(refs: readonly InstanceRef[], tell: Tell): Promise<OperationLine> {
     const services = this.#stopOrder(refs.map(({ service }) => service));
-    this.#abortRolling(services, 'gsup stop');
+    this.#giveWay(refs, 'gsup stop');
     const work = (own: readonly InstanceRef[]) => {
       this.#dispatch({ type: 'stop', instances: own, reason: 'gsup stop' });
       return this.#waiting.stopped(own).then((outcomes) => withOpenSockets(this.#host.state(), outcomes));
     };
-    return this.#each(refs, tell, work, { services, after: this.#dependents() });
+    return this.#each(refs, tell, work, { services, after: this.#dependents(), isUrgent: true });
   }
 
   restart(refs: readonly InstanceRef[], tell: Tell, environment?: Environment): Promise<OperationLine> {
     const dependencies = this.#dependencies();
     const services = startOrder(dependencies).filter((name) => refs.some(({ service }) => service === name));
     const behind = (service: string) => dependencies[service] ?? [];
-    const work = (own: readonly InstanceRef[], service: string) => {
-      if (environment !== undefined) this.#host.setEnvironment(service, environment);
-      return this.#restartNow(own);
-    };
+    const isStopped = this.#stopsSince();
+    const work = (own: readonly InstanceRef[], service: string) =>
+      unlessStopped(own, isStopped, (left) => {
+        if (environment !== undefined) this.#host.setEnvironment(service, environment);
+        return this.#restartNow(left);
+      });
     return this.#each(refs, tell, work, { services, behind });
   }
 
@@ -97,8 +101,8 @@ export class Operations {
     const isStopped = this.#stopsSince();
     const isChange = environment !== undefined;
     const roll = rollInTurn(async (own, service) =>
-      isStopped(service)
-        ? own.map(stoppedMeanwhile)
+      own.some(isStopped)
+        ? own.map((of) => stoppedMeanwhile(of, 'replaced'))
         : this.#rollNow(own, { service, spec: null, isChange, reason: 'gsup reload' }, environment),
     );
     return this.#each(refs, tell, roll, { services, after: (service) => services.slice(0, services.indexOf(service)) });
@@ -127,6 +131,7 @@ export class Operations {
     if (!isUp && spec !== null) this.#dispatch({ type: 'define', spec, reason: roll.reason, replaces: false });
     if (!isUp) return this.#startNow(refs);
     const begin = this.#host.now();
+    const isStopped = this.#stopsSince();
     const before = new Map(live.map((of) => [of.index, pidAt(this.#host.state(), of)]));
     const collected = this.#waiting.verdicts(live);
     const told = this.#waiting.aborts(service);
@@ -153,21 +158,28 @@ export class Operations {
       }),
     );
     if (aborted !== null) return outcomes;
-    const rest = refs.filter((of) => !live.includes(of));
-    return rest.length === 0 ? outcomes : [...outcomes, ...(await this.#startNow(rest))];
+    const others = refs.filter((of) => !live.includes(of));
+    const started = await unlessStopped(others, isStopped, (left) => this.#startNow(left));
+    return [...outcomes, ...started];
   }
 
-  /** Whether somebody has asked for a stop of a service since now: what waits for its turn gives way. */
-  #stopsSince(): (service: string) => boolean {
+  /** Whether a stop of an instance was requested after this call: an operation that has not started gives way to it. */
+  #stopsSince(): IsStopped {
     const before = new Map(this.#stops);
-    return (service) => this.#stops.get(service) !== before.get(service);
+    return ({ service, index }) => {
+      const name = instanceName(service, index);
+      return this.#stops.get(name) !== before.get(name);
+    };
   }
 
-  /** What somebody wants down is not waited for to come up first. */
-  #abortRolling(services: readonly string[], reason: string): void {
-    for (const service of services) this.#stops.set(service, (this.#stops.get(service) ?? 0) + 1);
+  /** Counts the stop, which waiting operations give way to, and aborts rolling restarts. */
+  #giveWay(refs: readonly InstanceRef[], reason: string): void {
+    for (const { service, index } of refs) {
+      const name = instanceName(service, index);
+      this.#stops.set(name, (this.#stops.get(name) ?? 0) + 1);
+    }
     const { services: present } = this.#host.state();
-    const rolling = services.filter((name) => present[name]?.rolling != null);
+    const rolling = [...new Set(refs.map(({ service }) => service))].filter((name) => present[name]?.rolling != null);
     if (rolling.length > 0) this.#dispatch({ type: 'abort-roll', services: rolling, reason });
   }
 
@@ -183,61 +195,79 @@ export class Operations {
 
   delete(services: readonly string[], tell: Tell): Promise<OperationLine> {
     const refs = services.flatMap((name) => refsOf(this.#host.state(), name));
-    this.#abortRolling(services, 'gsup delete');
+    this.#giveWay(refs, 'gsup delete');
     return this.#each(refs, tell, (own, name) => this.#remove(name, own), {
       services: this.#stopOrder(services),
       after: this.#dependents(),
+      isUrgent: true,
     });
   }
 
   scale(service: string, instances: number, tell: Tell): Promise<OperationLine> {
-    return this.#each([], tell, () => this.#scaleNow(service, instances), { services: [service] });
+    const isStopped = this.#stopsSince();
+    const work = async () => {
+      const stopped = refsOf(this.#host.state(), service).filter(isStopped);
+      return stopped.length > 0
+        ? stopped.map((of) => stoppedMeanwhile(of, 'started'))
+        : this.#scaleNow(service, instances);
+    };
+    return this.#each([], tell, work, { services: [service] });
   }
 
-  /** Makes the services match `changes`; `specs` holds what is added or changed, and what it inherits if that changes too. */
-  async apply(changes: readonly Change[], specs: Specs, tell: Tell): Promise<OperationLine> {
+  /** Makes the services match `specs`. Each change is worked out again in its turn: operations before it may have changed the service. */
+  async apply({ changes, specs, environments }: Application, tell: Tell): Promise<OperationLine> {
     tell({ type: 'plan', changes });
+    const isStopped = this.#stopsSince();
     const gone = changes.filter(({ action }) => action === 'remove').map(({ service }) => service);
     const removed = gone.length === 0 ? null : await this.delete(gone, tell);
-    const dependencies = Object.fromEntries(
-      [...specs.values()].map(({ spec }) => [spec.name, Object.keys(spec.dependsOn)]),
-    );
-    const order = startOrder(dependencies).filter((name) => specs.has(name));
-    const isReplaced = (service: string) =>
-      changes.some((change) => change.service === service && change.action === 'replace');
-    const replaced = order.filter(isReplaced);
-    const isStopped = this.#stopsSince();
-    const roll = rollInTurn(async (own, service) =>
-      isStopped(service) ? own.map(stoppedMeanwhile) : this.#applyOne(service, changes, specs),
-    );
-    const applyOne = (_: readonly InstanceRef[], service: string) =>
-      isReplaced(service)
-        ? roll(refsOf(this.#host.state(), service), service)
-        : this.#applyOne(service, changes, specs);
-    const applied = await this.#each([], tell, applyOne, {
+    const wanted = new Map(specs.map((spec) => [spec.name, spec]));
+    const planned = new Map(changes.map((change) => [change.service, change.action]));
+    const dependencies = Object.fromEntries(specs.map(({ name, dependsOn }) => [name, Object.keys(dependsOn)]));
+    const order = startOrder(dependencies).filter((name) => wanted.has(name));
+    const replaced = order.filter((name) => planned.get(name) === 'replace');
+    const roll = rollInTurn(async (_, service) => {
+      const spec = wanted.get(service);
+      return spec === undefined ? [] : this.#applyOne(spec, environments);
+    });
+    const work = async (_: readonly InstanceRef[], service: string) => {
+      const [spec, own] = [wanted.get(service), refsOf(this.#host.state(), service)];
+      if (spec === undefined) return [];
+      const stopped = own.filter(isStopped);
+      if (stopped.length > 0) return stopped.map((of) => stoppedMeanwhile(of, 'replaced'));
+      const [change] = planFor(this.#host.state(), [spec], false);
+      if (change !== undefined && change.action !== planned.get(service)) tell({ type: 'plan', changes: [change] });
+      return change?.action === 'replace' ? roll(own, service) : this.#applyOne(spec, environments);
+    };
+    const applied = await this.#each([], tell, work, {
       services: order,
-      after: (service) => (isReplaced(service) ? replaced.slice(0, replaced.indexOf(service)) : []),
+      after: (service) => replaced.slice(0, Math.max(0, replaced.indexOf(service))),
       behind: (service) => dependencies[service] ?? [],
     });
     return merged(removed, applied);
   }
 
-  async #applyOne(service: string, changes: readonly Change[], specs: Specs): Promise<readonly Outcome[]> {
-    const { spec, environment } = specs.get(service) ?? {};
-    const action = changes.find((change) => change.service === service)?.action;
-    if (spec === undefined || action === undefined) return [];
+  async #applyOne(spec: ServiceSpec, { given, forNew }: Environments): Promise<readonly Outcome[]> {
+    const service = spec.name;
+    const action = planFor(this.#host.state(), [spec], false)[0]?.action;
+    const isKept = action === 'none' || action === 'scale';
+    const environment = isKept ? null : (given ?? (action === 'add' ? forNew : null));
+    const isStopped = this.#stopsSince();
     const before = refsOf(this.#host.state(), service);
     const excess = before.filter(({ index }) => index >= spec.instances);
     const refs = Array.from({ length: spec.instances }, (_, index) => ({ service, index }));
     const kept = before.filter((of) => of.index < spec.instances && !isDownNow(this.#host.state(), of));
     if (action === 'replace' && kept.length > 0) {
-      const rolled = await this.#rollNow(kept, { service, spec, isChange: true, reason: 'gsup apply' }, environment);
+      const roll = { service, spec, isChange: true, reason: 'gsup apply' };
+      const rolled = await this.#rollNow(kept, roll, environment ?? undefined);
       if (rolled.some(({ isOk }) => !isOk) && !this.#isAsDefined(spec)) return rolled;
-      const rest = refs.filter(({ index }) => !kept.some((of) => of.index === index));
-      const [started, stopped] = await Promise.all([this.#startNow(rest), this.#waiting.stopped(excess)]);
+      const others = refs.filter(({ index }) => !kept.some((of) => of.index === index));
+      const [started, stopped] = await Promise.all([
+        unlessStopped(others, isStopped, (left) => this.#startNow(left)),
+        this.#waiting.stopped(excess),
+      ]);
       return [...rolled, ...started, ...stopped];
     }
-    if (environment !== undefined) this.#host.setEnvironment(service, environment);
+    if (environment !== null) this.#host.setEnvironment(service, environment);
     if (action !== 'none' && action !== 'start')
       this.#dispatch({ type: 'define', spec, reason: 'gsup apply', replaces: false });
     const [started, stopped] = await Promise.all([this.#startNow(refs), this.#waiting.stopped(excess)]);
@@ -278,12 +308,13 @@ export class Operations {
   async #remove(service: string, refs: readonly InstanceRef[]): Promise<readonly Outcome[]> {
     const collected = this.#waiting.verdicts(refs);
     this.#dispatch({ type: 'remove', services: [service], reason: 'gsup delete' });
-    // What SIGKILL does not end stays, and is told.
-    const isStuck = ({ problem }: ReturnType<typeof stopStatus>) => problem !== null;
-    const statuses = () => refsOf(this.#host.state(), service).map((of) => stopStatus(this.#host.state(), of));
-    await this.#waiting.until(
-      () => this.#host.state().services[service] === undefined || (statuses().length > 0 && statuses().every(isStuck)),
-    );
+    // An instance that SIGKILL does not end stays, and with it those of a lower index.
+    const isDone = () => {
+      const statuses = refsOf(this.#host.state(), service).map((of) => stopStatus(this.#host.state(), of));
+      const isStuck = statuses.every(({ isOver }) => isOver) && statuses.some(({ problem }) => problem !== null);
+      return isStuck || this.#host.state().services[service]?.isLeaving !== true;
+    };
+    await this.#waiting.until(isDone);
     const problems = new Map(refs.map((of) => [of, stopStatus(this.#host.state(), of).problem]));
     return collected().map(({ of, verdict }) => ({
       instance: instanceName(of.service, of.index),
@@ -348,8 +379,33 @@ export class Operations {
   }
 }
 
-/** What each service is to be; `environment`: absent where it keeps its own. */
-export type Specs = ReadonlyMap<string, { readonly spec: ServiceSpec; readonly environment?: Environment }>;
+/** What is applied: the announced changes, all wanted specs, and what the services inherit. */
+type Application = {
+  readonly changes: readonly Change[];
+  readonly specs: readonly ServiceSpec[];
+  readonly environments: Environments;
+};
+
+type Environments = {
+  /** For services that are added, replaced, updated or started; `null`: each keeps its own. */
+  readonly given: Environment | null;
+  /** For services that are added. */
+  readonly forNew: Environment;
+};
+
+type IsStopped = (of: InstanceRef) => boolean;
+
+/** `work` on the instances of which no stop was requested meanwhile. */
+async function unlessStopped(
+  refs: readonly InstanceRef[],
+  isStopped: IsStopped,
+  work: (left: readonly InstanceRef[]) => Promise<readonly Outcome[]>,
+): Promise<readonly Outcome[]> {
+  const stopped = refs.filter(isStopped);
+  const left = refs.filter((of) => !stopped.includes(of));
+  const outcomes = left.length === 0 ? [] : await work(left);
+  return [...stopped.map((of) => stoppedMeanwhile(of, 'started')), ...outcomes];
+}
 
 type WithoutTime<E> = E extends { readonly at: number } ? Omit<E, 'at'> : never;
 

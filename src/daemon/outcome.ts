@@ -6,7 +6,7 @@ import type { InstanceRef } from '../core/event.ts';
 import { NOT_READY } from '../core/life.ts';
 import { describeExit } from '../core/record.ts';
 import type { SupervisorState } from '../core/root-state.ts';
-import { type InstanceState, isDown } from '../core/state.ts';
+import { type InstanceState, isDown, isGoingDown } from '../core/state.ts';
 
 export type StartStatus = {
   readonly isOver: boolean;
@@ -73,7 +73,11 @@ export function stopStatus(
   const spare = whole.services[service]?.spares[index];
   if (spare !== undefined && !isDown(spare)) return { isOver: false, problem: null };
   if (state.name === 'failed' && state.stuckPid !== null) return { isOver: true, problem: state.reason };
-  return { isOver: state.name === 'stopped' || state.name === 'exited' || state.name === 'failed', problem: null };
+  if (isDown(state)) return { isOver: true, problem: null };
+  // A stop that something else has overruled never comes to its end.
+  return isGoingDown(state)
+    ? { isOver: false, problem: null }
+    : { isOver: true, problem: 'it was started again meanwhile' };
 }
 
 /** Also when what it waits for has: dependencies have no circles. */

@@ -1,4 +1,4 @@
-/** Whose turn it is: work on one service waits for the work before it on that service, and for nobody else's. */
+/** Turns: work on one service waits for earlier work on that service only; urgent work waits for none and later work waits for it. */
 
 export type Order = {
   readonly services: readonly string[];
@@ -6,6 +6,8 @@ export type Order = {
   readonly after: (service: string) => readonly string[];
   /** Services of the same order whose work has to have begun before. Default: none. */
   readonly behind: (service: string) => readonly string[];
+  /** Whether it starts at once, beside earlier work that may be waiting for a start. Default: false. */
+  readonly isUrgent: boolean;
 };
 
 export class ServiceQueues {
@@ -15,7 +17,7 @@ export class ServiceQueues {
   /** `work` on each service; what can begin begins in this turn, in the order of the services, of which those named by `after` and `behind` come first. */
   each<T>(
     work: (service: string) => Promise<T>,
-    { services, after = () => [], behind = () => [] }: Pick<Order, 'services'> & Partial<Order>,
+    { services, after = () => [], behind = () => [], isUrgent = false }: Pick<Order, 'services'> & Partial<Order>,
   ): Promise<readonly T[]> {
     const done = new Map<string, Promise<T>>();
     const begun = new Map(services.map((service) => [service, new Beginning()]));
@@ -29,24 +31,29 @@ export class ServiceQueues {
         begun.get(service)?.over();
         return result;
       };
-      done.set(service, this.#queued(service, others.length === 0 ? run : () => Promise.all(others).then(run)));
+      const inOrder = others.length === 0 ? run : () => Promise.all(others).then(run);
+      done.set(service, this.#queued(service, inOrder, isUrgent));
     }
     return Promise.all(done.values());
   }
 
-  async #queued<T>(service: string, work: () => Promise<T>): Promise<T> {
+  async #queued<T>(service: string, work: () => Promise<T>, isUrgent: boolean): Promise<T> {
     const before = this.#last.get(service);
     let finish = () => {};
     const own = new Promise<void>((resolve) => {
       finish = resolve;
     });
-    this.#last.set(service, own);
+    const end = before === undefined ? own : Promise.all([before, own]).then(() => {});
+    this.#last.set(service, end);
     try {
-      if (before !== undefined) await before;
+      if (before !== undefined && !isUrgent) await before;
       return await work();
     } finally {
-      if (this.#last.get(service) === own) this.#last.delete(service);
       finish();
+      // Earlier work may still be waiting: the entry goes when nothing is under way any more.
+      void end.then(() => {
+        if (this.#last.get(service) === end) this.#last.delete(service);
+      });
     }
   }
 }

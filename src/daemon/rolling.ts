@@ -71,10 +71,10 @@ export function rolledOutcome({ of, spec, aborted, errors, verdict, pidBefore, p
   return { instance, isOk: !isKilled, message, verdict, isTimeout: false, stderr: [] };
 }
 
-/** Its turn came after somebody had asked for a stop. */
-export function stoppedMeanwhile({ service, index }: InstanceRef): Outcome {
+/** A stop was requested while its operation waited for its turn. */
+export function stoppedMeanwhile({ service, index }: InstanceRef, notDone: 'replaced' | 'started'): Outcome {
   const instance = instanceName(service, index);
-  const message = 'not replaced: it was stopped meanwhile';
+  const message = `not ${notDone}: it was stopped meanwhile`;
   return { instance, isOk: false, message, verdict: null, isTimeout: false, stderr: [] };
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Change, OperationLine } from '../../src/api/types.ts';
 import { GsupError } from '../../src/core/error.ts';
-import { planChanges } from '../../src/core/plan.ts';
+import { planFor } from '../../src/core/plan.ts';
 import type { ServiceSpec } from '../../src/core/service.ts';
 import { Operations, refused } from '../../src/daemon/operations.ts';
 import { FakeMachine, FakeSupervision, type Manner, turn } from '../kit/fake-host.ts';
@@ -78,12 +78,8 @@ class Desk {
 
   /** As `gsup apply` does. */
   apply(specs: readonly ServiceSpec[], isWhole = true): Promise<OperationLine> {
-    const present = Object.values(this.story.supervisor.state.services).map(({ spec }) => spec);
-    return this.operations.apply(
-      planChanges(present, specs, isWhole),
-      new Map(specs.map((spec) => [spec.name, { spec }])),
-      this.tell,
-    );
+    const changes = planFor(this.story.supervisor.state, specs, isWhole);
+    return this.operations.apply({ changes, specs, environments: { given: null, forNew: {} } }, this.tell);
   }
 
   get spawns(): readonly string[] {
@@ -268,7 +264,7 @@ describe('a stop', () => {
     const [first, second] = await Promise.all(both.map((one) => desk.end(one)));
     expect([first && told(first), second && told(second)]).toEqual([
       ['ok api:0 stopped cleanly, 20% of the grace period used'],
-      ['ok api:0 is not running'],
+      ['ok api:0 stopped cleanly, 20% of the grace period used'],
     ]);
     expect(desk.story.phases.filter((phase) => phase === 'api:0 stop-requested')).toHaveLength(1);
   });
@@ -559,6 +555,84 @@ test('a reload that waits for its turn gives way to a stop that was asked for af
   expect(told(await desk.end(first))).toEqual(['no api:0 not replaced: gsup stop']);
   expect(told(await desk.end(second))).toEqual(['no api:0 not replaced: it was stopped meanwhile']);
   expect(desk.story.stateOf('api').name).toBe('stopped');
+});
+
+describe('an operation always ends', () => {
+  test('an apply that waits behind a scale works out its change when its turn comes', async () => {
+    const spec = serviceSpec();
+    const desk = new Desk(spec);
+    desk.machine.manners.set('api:0', { stopsAfterMs: 1_000 });
+    await desk.up('api');
+    const restart = desk.operations.restart(desk.refs('api'), desk.tell);
+    const scale = desk.operations.scale('api', 3, desk.tell);
+    const apply = desk.apply([spec]);
+    expect((await desk.end(restart)).exitStatus).toBe(0);
+    expect((await desk.end(scale)).exitStatus).toBe(0);
+    expect((await desk.end(apply)).exitStatus).toBe(0);
+    expect(desk.lines.filter((line) => line.type === 'plan')).toEqual([
+      { type: 'plan', changes: [{ service: 'api', action: 'none', what: '' }] },
+      { type: 'plan', changes: [{ service: 'api', action: 'scale', what: 'instances 3 → 1' }] },
+    ]);
+    expect(desk.refs('api')).toHaveLength(1);
+    expect((await desk.end(desk.operations.restart(desk.refs('api'), desk.tell))).exitStatus).toBe(0);
+    expect((await desk.end(desk.operations.stop(desk.refs('api'), desk.tell))).exitStatus).toBe(0);
+  });
+
+  test('a stop does not wait for the end of a start that waits for readiness', async () => {
+    const desk = new Desk(serviceSpec({ ready: { ...READY, timeoutMs: 3_600_000 } }));
+    const start = desk.operations.start(desk.refs('api'), desk.tell);
+    await desk.pass(100);
+    expect((await desk.end(desk.operations.stop(desk.refs('api'), desk.tell), 5_000)).exitStatus).toBe(0);
+    expect(told(await desk.end(start, 100))).toEqual(['no api:0 it was stopped meanwhile']);
+  });
+
+  test.each([
+    ['start', (desk: Desk) => desk.operations.start(desk.refs('api'), desk.tell)],
+    ['restart', (desk: Desk) => desk.operations.restart(desk.refs('api'), desk.tell)],
+    ['scale', (desk: Desk) => desk.operations.scale('api', 2, desk.tell)],
+    ['apply', (desk: Desk) => desk.apply([serviceSpec({ ready: READY, instances: 2 })])],
+  ])('a %s that waits for its turn gives way to a stop that was requested after it', async (_, begin) => {
+    const desk = new Desk(serviceSpec({ ready: { ...READY, timeoutMs: 3_600_000 } }));
+    const first = desk.operations.start(desk.refs('api'), desk.tell);
+    await desk.pass(100);
+    const second = begin(desk);
+    await desk.pass(100);
+    expect((await desk.end(desk.operations.stop(desk.refs('api'), desk.tell), 5_000)).exitStatus).toBe(0);
+    expect((await desk.end(first, 100)).exitStatus).toBe(1);
+    const { exitStatus, outcomes } = await desk.end(second, 100);
+    expect([exitStatus, outcomes.length]).toEqual([1, 1]);
+    expect(desk.story.stateOf('api').name).toBe('stopped');
+    expect(desk.spawns).toHaveLength(1);
+  });
+
+  test('an operation after a stop waits for the stop and then has its effect', async () => {
+    const desk = new Desk(serviceSpec());
+    desk.machine.manners.set('api:0', { stopsAfterMs: 2_000 });
+    await desk.up('api');
+    const restart = desk.operations.restart(desk.refs('api'), desk.tell);
+    const stop = desk.operations.stop(desk.refs('api'), desk.tell);
+    const start = desk.operations.start(desk.refs('api'), desk.tell);
+    expect([(await desk.end(restart)).exitStatus, (await desk.end(stop)).exitStatus]).toEqual([1, 0]);
+    expect((await desk.end(start)).exitStatus).toBe(0);
+    expect(desk.story.stateOf('api')).toMatchObject({ name: 'running', run: 2 });
+  });
+
+  test('a stop that a start from elsewhere overrules fails instead of waiting', async () => {
+    const desk = new Desk(serviceSpec());
+    desk.machine.manners.set('api:0', { stopsAfterMs: 2_000 });
+    await desk.up('api');
+    const stop = desk.operations.stop(desk.refs('api'), desk.tell);
+    await desk.pass(500);
+    desk.story.start('api');
+    expect(told(await desk.end(stop, 10_000))).toEqual(['no api:0 it was started again meanwhile']);
+  });
+
+  test('a deletion ends when only one of two instances can be killed', async () => {
+    const desk = new Desk(serviceSpec({ instances: 2, stop: { graceMs: 100 } }));
+    desk.machine.manners.set('api:1', { ...STUBBORN, isStuck: true });
+    await desk.up('api');
+    expect((await desk.end(desk.operations.delete(['api'], desk.tell))).exitStatus).toBe(1);
+  });
 });
 
 test('what a command has changed is kept before it answers', async () => {

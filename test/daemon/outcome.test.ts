@@ -132,6 +132,9 @@ describe('a start', () => {
   });
 });
 
+const STOP = { at: 0, reason: 'gsup stop', signal: null, budgetMs: null, next: 'stopped' } as const;
+const OVERRULED = { isOver: true, problem: 'it was started again meanwhile' };
+
 describe('a stop', () => {
   test.each<[string, InstanceState, object]>([
     ['stopped', { ...RUN_1, name: 'stopped' }, { isOver: true, problem: null }],
@@ -142,9 +145,11 @@ describe('a stop', () => {
       failed('process 812 did not die of SIGKILL', 812),
       { isOver: true, problem: 'process 812 did not die of SIGKILL' },
     ],
-    ['running', running(0), { isOver: false, problem: null }],
-    ['starting', starting, { isOver: false, problem: null }],
-    ['in backoff', { ...RUN_1, name: 'backoff', until: NOW, reason: '' }, { isOver: false, problem: null }],
+    ['starting, and asked to stop', { ...starting, stopAsked: STOP }, { isOver: false, problem: null }],
+    ['starting, and asked to start again', { ...starting, stopAsked: { ...STOP, next: 'start' } }, OVERRULED],
+    ['running', running(0), OVERRULED],
+    ['starting', starting, OVERRULED],
+    ['in backoff', { ...RUN_1, name: 'backoff', until: NOW, reason: '' }, OVERRULED],
   ])('of what is %s', (_, instance, status) => {
     expect(stopStatus(whole(instance), OF)).toEqual(status);
   });
