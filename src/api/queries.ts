@@ -9,7 +9,10 @@ import type { InstanceView } from './types.ts';
 type Used = { readonly cpuPercent: number; readonly memoryBytes: number };
 
 export type Facts = {
+  /** By the supervisor's clock. */
   readonly now: number;
+  /** What is added to a moment of that clock to get wall-clock time, in ms. */
+  readonly setByMs: number;
   /** GSUP_ID of the present run. */
   tokenOf(of: InstanceRef): string | null;
   /** What the app says of itself. */
@@ -34,7 +37,7 @@ function viewOf(
   whole: SupervisorState,
   service: ServiceState,
   { of, state, isSpare }: Row,
-  { now, tokenOf, statusOf, stopsOf, usage }: Facts,
+  { now, setByMs, tokenOf, statusOf, stopsOf, usage }: Facts,
 ): InstanceView {
   const { spec, waiting } = service;
   const { index } = of;
@@ -53,11 +56,11 @@ function viewOf(
     uptimeMs: isLive && pid !== null ? Math.max(0, Math.round(now - state.startedAt)) : null,
     cpuPercent: used?.cpuPercent ?? null,
     memoryBytes: used?.memoryBytes ?? null,
-    lastExit: state.lastExit && { ...state.lastExit, at: Math.round(state.lastExit.at) },
+    lastExit: state.lastExit && { ...state.lastExit, at: Math.round(state.lastExit.at + setByMs) },
     phase: state.name === 'stopping' ? state.rung : null,
-    deadline: state.name === 'stopping' && state.deadline !== null ? Math.round(state.deadline) : null,
+    deadline: state.name === 'stopping' && state.deadline !== null ? Math.round(state.deadline + setByMs) : null,
     reason: state.name === 'failed' || state.name === 'backoff' ? state.reason : null,
-    nextTryAt: state.name === 'backoff' ? Math.round(state.until) : null,
+    nextTryAt: state.name === 'backoff' ? Math.round(state.until + setByMs) : null,
     attempt: state.name === 'backoff' ? state.history.attempt : null,
     waitingFor: !isSpare && waiting?.indexes.includes(index) ? unmet(whole, service) : [],
     hasCheck: spec.ready !== null,

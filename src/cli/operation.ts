@@ -107,10 +107,10 @@ function boardOn(
 
 /** Ctrl-C ends the waiting, not what is waited for. */
 function leaveOnInterrupt(what: string, display: Display): () => void {
-  const began = Date.now();
+  const began = performance.now();
   const leave = (): void => {
     display.end();
-    const took = formatDuration(Date.now() - began);
+    const took = formatDuration(performance.now() - began);
     const text = `no longer waiting after ${took}: ${what} goes on in the daemon; "gsup ls" shows how far it is`;
     process.stderr.write(`${paint(text, 'yellow', allowsColour(process.stderr))}\n`);
     process.exit(INTERRUPTED);

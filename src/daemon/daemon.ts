@@ -17,8 +17,8 @@ import { instanceEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
-import { momentsOf, systemClock } from '../supervisor/clock.ts';
-import type { Journal } from '../supervisor/journal.ts';
+import { clockBase, clockSetByMs, continueClock, momentsOf, systemClock } from '../supervisor/clock.ts';
+import { byWallClock, type Journal } from '../supervisor/journal.ts';
 import type { Saved } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
@@ -45,7 +45,7 @@ export type DaemonOptions = {
 /** One home's daemon. `open` it once the lock is held. */
 export class Daemon {
   readonly home: Home;
-  readonly startedAt = systemClock.now();
+  readonly startedAt: number;
   readonly operations: Operations;
   readonly http: DaemonHttp;
   readonly supervisor: Supervisor;
@@ -90,7 +90,7 @@ export class Daemon {
     this.#spool = spool;
     this.#host = host;
     this.#events = new EventFile(home.events, process.env['GSUP_LOG'] ?? 'info');
-    this.#stops = new StopLog(() => this.#events.files, momentsOf(this.startedAt).time);
+    this.#stops = new StopLog(() => this.#events.files, momentsOf(systemClock.now()).time);
     this.#journal = this.#openJournal();
     this.#logs = new InstanceLogs({
       home,
@@ -110,6 +110,8 @@ export class Daemon {
       notice: (reason, level) => this.notice(reason, level),
     });
     const { saved, problems } = this.#store.read();
+    if (saved?.bootId === this.#bootId && saved.clockBase !== null) continueClock(saved.clockBase);
+    this.startedAt = systemClock.now();
     this.#environments = new Environments(home.environments, saved?.environments ?? {});
     this.#file = saved?.file ?? null;
     const restored = saved && restoreState(saved.state, saved.bootId === this.#bootId);
@@ -193,7 +195,14 @@ export class Daemon {
     const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
     const statusOf = (of: InstanceRef) => this.supervisor.statusOf(of);
     const stopsOf = (service: string) => this.#stops.of(service);
-    return instanceViews(this.supervisor.state, { now: systemClock.now(), tokenOf, statusOf, stopsOf, usage });
+    return instanceViews(this.supervisor.state, {
+      now: systemClock.now(),
+      setByMs: clockSetByMs(),
+      tokenOf,
+      statusOf,
+      stopsOf,
+      usage,
+    });
   }
 
   /** How long the last stops of a service took, also under daemons before. */
@@ -329,7 +338,7 @@ export class Daemon {
         if (record.level === 'debug') return;
         if (this.#recordListeners.size === 0) return;
         const { time, mono } = momentsOf(at);
-        const heard: Told = { ...record, at: time, mono };
+        const heard: Told = { ...byWallClock(record), at: time, mono };
         for (const listener of this.#recordListeners) listener(heard);
       },
       close: () => this.#events.close(),
@@ -379,7 +388,12 @@ export class Daemon {
   }
 
   #save(snapshot: Snapshot, isForGood: boolean): void {
-    const others = { bootId: this.#bootId, environments: this.#environments.names, file: this.#file };
+    const others = {
+      bootId: this.#bootId,
+      clockBase: clockBase(),
+      environments: this.#environments.names,
+      file: this.#file,
+    };
     const kept: Saved = Object.assign(snapshot, others);
     this.#store.keep(kept, isForGood);
   }

@@ -27,6 +27,7 @@ function sourceOf(daemon: Daemon, version: string): HttpSource {
     version,
     place: daemon.home.folder,
     startedAt: daemon.startedAt,
+    now: () => systemClock.now(),
     state: () => supervisor.state,
     tokenOf: (of) => supervisor.identityOf(of)?.token ?? null,
     statusOf: (of) => supervisor.statusOf(of),

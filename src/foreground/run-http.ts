@@ -46,6 +46,7 @@ function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions
     version,
     place: file,
     startedAt: systemClock.now(),
+    now: () => systemClock.now(),
     state: () => supervisor.state,
     tokenOf: (of) => supervisor.identityOf(of)?.token ?? null,
     statusOf: (of) => supervisor.statusOf(of),

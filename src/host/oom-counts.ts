@@ -25,7 +25,7 @@ export function countsBefore(): OomCounts | null {
 
 /** Something is about to live: what is counted from now on may be its end. */
 export function lookSoon(afterMs = SETTLED_MS): void {
-  if (timer !== null || (before !== null && Date.now() - before.at < FRESH_MS)) return;
+  if (timer !== null || (before !== null && performance.now() - before.at < FRESH_MS)) return;
   timer = setTimeout(() => {
     timer = null;
     before = look();
@@ -37,14 +37,14 @@ export function lookSoon(afterMs = SETTLED_MS): void {
 export function lookLater(): void {
   if (timer !== null) clearTimeout(timer);
   timer = null;
-  if (before !== null) before = { ...before, at: 0 };
+  if (before !== null) before = { ...before, at: Number.NEGATIVE_INFINITY };
   lookSoon(FRESH_MS);
 }
 
 /** The counts of now. */
 export function look(): OomCounts {
   const machine = numberIn('/proc/vmstat', /^oom_kill (\d+)$/m);
-  return { at: Date.now(), machine, cgroup: ownCgroup() };
+  return { at: performance.now(), machine, cgroup: ownCgroup() };
 }
 
 /** Of a cgroup, of either version; `null`: it has no such count. */

@@ -122,7 +122,7 @@ export class Feed {
     const now = Date.now();
     const state = this.#source.state();
     this.#rows = new Map(
-      rowsOf(this.#source, now, usage).map(({ view }): [string, FeedRow] => {
+      rowsOf(this.#source, usage).map(({ view }): [string, FeedRow] => {
         const { uptimeMs, ...rest } = view;
         const key = `${view.instance}${view.spare === null ? '' : '+'}`;
         return [
@@ -131,7 +131,7 @@ export class Feed {
         ];
       }),
     );
-    this.#status = managerNews(state, now, false).status;
+    this.#status = managerNews(state, this.#source.now(), false).status;
     this.#isStopping = state.shutdown !== null;
     this.#costMs = cpuMs() - began;
   }

@@ -68,9 +68,8 @@ export class Metrics {
 
   async #collect(): Promise<string> {
     const usage = await this.#usages.get(FRESH_MS);
-    const now = Date.now();
     const { registry, uptime, shuttingDown } = this.#series;
-    uptime.set((now - this.#source.startedAt) / 1_000);
+    uptime.set((this.#source.now() - this.#source.startedAt) / 1_000);
     shuttingDown.set(this.#source.state().shutdown === null ? 0 : 1);
     await this.#forgetServices();
     this.#tellServices();

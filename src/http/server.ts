@@ -185,7 +185,7 @@ export class HttpServer {
 
   async #instances(response: ServerResponse): Promise<void> {
     const { source } = this.#options;
-    const rows = rowsOf(source, Date.now(), await source.usage());
+    const rows = rowsOf(source, await source.usage());
     sendJson(
       response,
       200,

@@ -23,7 +23,10 @@ export type HttpSource = {
   readonly version: string;
   /** What people know it by: the home, or the file. */
   readonly place: string;
+  /** By the supervisor's clock. */
   readonly startedAt: number;
+  /** Epoch ms by the supervisor's clock, which nobody can set: states and records are measured with it. */
+  now(): number;
   state(): SupervisorState;
   /** GSUP_ID of the present run. */
   tokenOf(of: InstanceRef): string | null;

@@ -3,7 +3,7 @@ import { fstatSync } from 'node:fs';
 import pino from 'pino';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
 import { Writer } from '../logs/writer.ts';
-import { momentsOf } from './clock.ts';
+import { clockSetByMs, momentsOf } from './clock.ts';
 
 export type Journal = {
   write(record: PhaseRecord, at: number): void;
@@ -41,7 +41,7 @@ export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Jo
   return {
     write(record, at) {
       now = momentsOf(at);
-      const { level: severity = 'info', ...fields } = record;
+      const { level: severity = 'info', ...fields } = byWallClock(record);
       if (!logger.isLevelEnabled(severity)) return;
       if (format === undefined) logger[severity](rounded(fields), recordMessage(record));
       else {
@@ -51,6 +51,13 @@ export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Jo
     },
     close: () => writer.close(),
   };
+}
+
+/** The record with its moments by the wall clock as it is set now, like its time. */
+export function byWallClock(record: PhaseRecord): PhaseRecord {
+  const setByMs = clockSetByMs();
+  if (setByMs === 0 || record.deadline === undefined) return record;
+  return { ...record, deadline: Math.round(record.deadline + setByMs) };
 }
 
 function rounded(fields: Omit<PhaseRecord, 'level'>): object {

@@ -15,6 +15,8 @@ const FORMAT = 1;
 export type Saved = Snapshot & {
   /** Of /proc: what ran in another boot runs no more. */
   readonly bootId: string;
+  /** What moments of the state are measured from: epoch ms at zero of CLOCK_MONOTONIC; `null`: unknown. */
+  readonly clockBase: number | null;
   /** Service → the name of its kept environment. */
   readonly environments: Readonly<Record<string, string>>;
   /** The file of the last apply, read again at SIGHUP. */
@@ -209,7 +211,7 @@ function parse(text: string): Written | string {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'it is no map';
   if (value.format !== FORMAT) return `format ${String(value.format)}, expected ${FORMAT}`;
   const { format: _format, revision, ...rest } = value;
-  const { state, runs, environments, bootId, file } = rest;
+  const { state, runs, environments, bootId, file, clockBase } = rest;
   if (
     !isMap(state) ||
     !isMap(state['services']) ||
@@ -221,7 +223,7 @@ function parse(text: string): Written | string {
   }
   const broken = Object.entries(state['services']).find(([, service]) => !isService(service));
   if (broken !== undefined) return `the service ${broken[0]} has no spec or no instances`;
-  const full = { ...rest, file: file ?? null } as Saved;
+  const full = { ...rest, file: file ?? null, clockBase: Number.isFinite(clockBase) ? clockBase : null } as Saved;
   const saved = { ...full, state: { ...full.state, services: withNewKeys(full.state.services) } };
   return { saved, revision: typeof revision === 'number' ? revision : 0 };
 }

@@ -43,6 +43,7 @@ export class FakeSource implements HttpSource {
   readonly version = '1.2.3';
   readonly place = '/home/me/.gsup';
   readonly startedAt = BEGAN;
+  now = () => Date.now();
   readonly asked: { readonly verb: Verb; readonly names: readonly string[] }[] = [];
   readonly queries: LogQuery[] = [];
   readonly notices: string[] = [];

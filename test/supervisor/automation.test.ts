@@ -25,6 +25,21 @@ test('a moment that was slept through comes once, when the machine wakes', () =>
   expect(count).toBe(2);
 });
 
+test.each([
+  ['every 5 seconds', '*/5 * * * * *', 17_000, 3],
+  ['every night', '0 3 * * *', 15 * 3_600_000, 1],
+])('a schedule of %s goes on when the clock is set back', (_, expression, ms, expected) => {
+  vi.useFakeTimers({ now: new Date(2026, 0, 1, 23, 0, 1) });
+  let count = 0;
+  const end = onSchedule(expression, () => count++);
+  vi.advanceTimersByTime(6_000);
+  count = 0;
+  vi.setSystemTime(new Date(2026, 0, 1, 13, 0, 1));
+  vi.advanceTimersByTime(ms);
+  expect(count).toBe(expected);
+  end();
+});
+
 test('what is ignored by name, path or glob is no change, what is watched is one after it has settled', async () => {
   using folder = new Folder();
   for (const name of ['src', 'src/node_modules', 'logs', 'tmp', 'maps']) mkdirSync(join(folder.path, name));

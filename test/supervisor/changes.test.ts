@@ -38,7 +38,7 @@ const run = (token: string, pid: number | null): RunIdentity => ({
 });
 
 function saved(state: SupervisorState, runs: Saved['runs'] = {}, more: Partial<Saved> = {}): Saved {
-  return { state, runs, bootId: 'boot', environments: ENVIRONMENTS, file: null, ...more };
+  return { state, runs, bootId: 'boot', clockBase: null, environments: ENVIRONMENTS, file: null, ...more };
 }
 
 const asWritten = (state: Saved | null): unknown => JSON.parse(JSON.stringify(state));

@@ -32,6 +32,7 @@ function saved(...names: readonly string[]): Saved {
     state: initialState({ services, shutdownTimeoutMs: null }, true),
     runs: { 'api:0': { token: 't', pid: 7, startTicks: 8, channel: null, sockets: {} } },
     bootId: 'boot',
+    clockBase: 1_700_000_000_000,
     environments: { api: 'e' },
     file: null,
   };

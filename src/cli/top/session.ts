@@ -153,7 +153,7 @@ class Session implements Disposable {
     this.#state = settled(state, this.#options.screen.size);
     if (!this.#options.screen.isEntered) return;
     this.#tail.follow(logTarget(this.#state));
-    this.#frame ??= setTimeout(() => this.#draw(), Math.max(0, this.#drawnAt + FRAME_EVERY_MS - Date.now()));
+    this.#frame ??= setTimeout(() => this.#draw(), Math.max(0, this.#drawnAt + FRAME_EVERY_MS - performance.now()));
   }
 
   #draw(): void {
@@ -161,7 +161,7 @@ class Session implements Disposable {
     this.#frame = null;
     const { screen, colour } = this.#options;
     const now = Date.now();
-    this.#drawnAt = now;
+    this.#drawnAt = performance.now();
     screen.draw(topFrame(this.#state, { ...screen.size, colour, now }));
   }
 
