@@ -1,6 +1,6 @@
 // Bundles src/ into dist/: CommonJS files for the CLI, the JSON Schema, and the licences of what is in it.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { cwd } from 'node:process';
@@ -36,21 +36,6 @@ const inFilesOfTheirOwn = {
     });
   },
 };
-// What the user wrote is imported by Node itself: the require() that stands for import() knows no URLs and no await, and
-// what is loaded from the code cache (src/cli/code-cache.ts) has none. So it is in a file that is loaded as any other.
-const byNodeItself = {
-  name: 'by-node-itself',
-  setup({ onLoad, onResolve }) {
-    onResolve({ filter: /^\.\/plain\/import\.cjs$/ }, ({ path }) => ({ path, external: true }));
-    onLoad({ filter: /src\/config\/module\.ts$/ }, ({ path }) => {
-      const [before, after, ...more] = readFileSync(path, 'utf8').split(' import(url)');
-      if (after === undefined || more.length > 0) throw new Error(`${path}: expected import(url) once`);
-      return { loader: 'ts', contents: `${before} require('./plain/import.cjs')(url)${after}` };
-    });
-  },
-};
-mkdirSync('dist/plain', { recursive: true });
-writeFileSync('dist/plain/import.cjs', 'module.exports = (url) => import(url);\n');
 // Every command needs it: one file for all of them.
 const shared = {
   name: 'shared',
@@ -74,7 +59,7 @@ const withoutPrograms = {
     onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'module.exports = {}' }));
   },
 };
-const plugins = [inFilesOfTheirOwn, byNodeItself, shared, withoutTransports];
+const plugins = [inFilesOfTheirOwn, shared, withoutTransports];
 const common = { ...options, outdir: 'dist', outExtension: { '.js': '.cjs' }, define, metafile: true };
 const main = await build({
   ...common,

@@ -48,7 +48,10 @@ export async function reload(host: ReloadHost, { services, shutdownTimeoutMs }: 
 function removed(host: ReloadHost, services: readonly string[]): Promise<void> {
   if (services.length === 0) return Promise.resolve();
   host.dispatch({ type: 'remove', at: host.now(), services, reason: REASON });
-  return until(host, ({ services: there, shutdown }) => shutdown !== null || !services.some((name) => name in there));
+  return until(
+    host,
+    ({ services: there, shutdown }) => shutdown !== null || !services.some((name) => isUp({ services: there }, name)),
+  );
 }
 
 function rolled(host: ReloadHost, service: string): Promise<void> {
@@ -70,6 +73,6 @@ function until(host: ReloadHost, isSo: (state: SupervisorState) => boolean): Pro
   });
 }
 
-function isUp(state: SupervisorState, service: string): boolean {
+function isUp(state: Pick<SupervisorState, 'services'>, service: string): boolean {
   return (state.services[service]?.instances ?? []).some((instance) => !isDown(instance));
 }

@@ -34,7 +34,7 @@ export async function importFile(file: string, options: ImportOptions): Promise<
   // A module that throws would throw again.
   if (source === null || !source.ok) return source;
   try {
-    const value = await (typeof source.value === 'function' ? source.value() : source.value);
+    const { value } = source;
     if (!looksLikePm2(value) && (!isEcosystem(file) || isOurs(value))) return null;
     const look = (path: string) => lookAt(resolve(dirname(file), path));
     return { ok: true, ...importPm2(value, { envName: options.envName, look, processors: availableParallelism() }) };
