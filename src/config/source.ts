@@ -83,7 +83,8 @@ async function readModule(file: string): Promise<Source> {
 /** The text of `file`, already read. */
 export function readYaml(file: string, text: string, env: Environment | null): Source {
   const counter = new LineCounter();
-  const document = parseDocument(hideBraces(text), { lineCounter: counter, prettyErrors: false });
+  const document = parsed(text, counter);
+  if (document === null) return { ok: false, problems: [plain(file, 'is nested too deeply')] };
   const lines = text.split('\n');
   const at = (offset: number, length: number, message: string): Diagnostic => {
     const { line, col } = counter.linePos(Math.min(offset, text.length));
@@ -115,6 +116,16 @@ export function readYaml(file: string, text: string, env: Environment | null): S
     return { ok: false, problems: [plain(file, (error as Error).message)] };
   }
   return { ok: true, value, problems, locate: (problem) => locate(document.contents, problem, at, file) };
+}
+
+/** `null`: its nesting exhausts the stack of the parser. */
+function parsed(text: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> | null {
+  try {
+    return parseDocument(hideBraces(text), { lineCounter, prettyErrors: false });
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 /** `{ PORT: ${PORT} }` is no YAML for its braces; letters of nobody's stand for them while it is parsed (as long, so places stay). */
