@@ -190,7 +190,9 @@ async function refuseUnlocked(home: Home): Promise<void> {
       socket.destroy();
       resolve(result);
     };
-    socket.once('connect', end(true)).once('error', end(false));
+    socket.once('connect', end(true));
+    // EAGAIN: it is there, and its queue is full.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => end(code === 'EAGAIN')());
   }).finally(release);
   if (!isAnswered) return;
   throw new GsupError(`a daemon runs already for ${home.folder}, without its lock`, {

@@ -166,6 +166,21 @@ test.concurrent.each(['a symbolic link to nothing', 'a loop of links', 'a FIFO',
   },
 );
 
+test
+  .skipIf(!isRoot)
+  .concurrent('a full disk: the next daemon takes the lock and the services all the same', async () => {
+    await using home = new Home();
+    mkdirSync(home.path, { mode: 0o700 });
+    if (!home.mountTmpfs(home.path, '2m')) return;
+    await home.ok(['start', '--name', 'api', '--ready', 'exec:true', '--', 'sleep', '1000']);
+    const { pid } = await home.instance('api:0');
+    home.fill(home.file('filler'));
+    await home.killDaemon();
+    await home.ok(['ls']);
+    expect((await home.instance('api:0')).pid).toBe(pid);
+    expect(home.daemonPids()).toHaveLength(1);
+  });
+
 test.concurrent('a lock that is removed by hand from a daemon that runs: a second one is refused', async () => {
   await using home = new Home();
   await home.ok(['ls']);
