@@ -1,6 +1,7 @@
 /** The typed client of the control socket: a function for each route of the table. */
+import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
-import { type Call, exchange } from './exchange.ts';
+import { ANSWER_WAIT_MS, type Call, exchange } from './exchange.ts';
 import { type Home, socketPath } from './home.ts';
 import type { CallOf } from './inputs.ts';
 import { PROTOCOL, type ReplyOf, ROUTES, type RouteName, type Routes } from './routes.ts';
@@ -52,6 +53,15 @@ export function isNobodyThere(error: unknown): boolean {
   const first = isGsupError(error) ? error.cause : error;
   const code = first instanceof Error && 'code' in first ? first.code : undefined;
   return code === 'ENOENT' || code === 'ECONNREFUSED';
+}
+
+export const STUCK_HINT =
+  'it may be stopped or very busy; end it with kill -9: services run on, and the next command starts a new one';
+
+/** For a daemon that is there and says nothing. */
+export function notAnswering(waitedMs: number): GsupError {
+  const text = `the daemon does not answer within ${formatDuration(waitedMs)}`;
+  return new GsupError(text, { exitStatus: EXIT.timedOut, hint: STUCK_HINT });
 }
 
 type OnVersion = (version: string) => void;
@@ -118,6 +128,7 @@ function refusalOf(text: string, status: number): GsupError {
 /** A connection that broke is told as what it means. */
 function lostOr(error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ETIMEDOUT') return notAnswering(ANSWER_WAIT_MS);
   return code === 'ECONNRESET' || code === 'EPIPE' ? wentAway(error) : error;
 }
 

@@ -14,15 +14,19 @@ export type Call = {
   readonly signal: AbortSignal | undefined;
 };
 
+/** For an answer to begin, or to go on. */
+export const ANSWER_WAIT_MS = 30_000;
+
 export type Answer = { readonly status: number; readonly version: string | undefined; readonly text: string };
 
-/** Rejects with the socket's error, or one with the code ECONNRESET for an answer that broke off. */
+/** Rejects with the socket's error, or one with the code ECONNRESET for an answer that broke off, ETIMEDOUT for none. */
 export function exchange({ socket: path, signal, ...call }: Call): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     const socket = connect({ path, ...(signal === undefined ? {} : { signal }) });
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.once('error', reject);
+    socket.setTimeout(ANSWER_WAIT_MS, () => socket.destroy(noAnswer()));
     socket.once('end', () => {
       const answer = parse(Buffer.concat(chunks));
       if (answer === null) reject(Object.assign(new Error('the answer broke off'), { code: 'ECONNRESET' }));
@@ -30,6 +34,10 @@ export function exchange({ socket: path, signal, ...call }: Call): Promise<Answe
     });
     socket.write(requestText(call));
   });
+}
+
+export function noAnswer(): Error {
+  return Object.assign(new Error('there is no answer'), { code: 'ETIMEDOUT' });
 }
 
 function requestText({ method, target, headers, body }: Omit<Call, 'socket' | 'signal'>): string {

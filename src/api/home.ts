@@ -1,8 +1,19 @@
 /** The home of a daemon: where its socket, state, events and logs are, and whether it is safe to be used. */
-import { chmodSync, closeSync, constants, existsSync, mkdirSync, openSync, type Stats, statSync } from 'node:fs';
-import { homedir } from 'node:os';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { homedir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
+import { systemReason } from './system-error.ts';
 
 /** sun_path of unix(7) has 108 bytes, the last of them NUL. */
 const LONGEST_SOCKET_PATH = 107;
@@ -26,9 +37,9 @@ export type Home = {
   readonly daemonLog: string;
 };
 
-/** The home that `GSUP_HOME` names, else `~/.gsup`. Nothing is created. */
+/** The home that `GSUP_HOME` names, else `~/.gsup`. Nothing is created. @throws {GsupError} when the user has no home folder. */
 export function homeOf(environment: Readonly<Record<string, string | undefined>>): Home {
-  const folder = resolve(environment['GSUP_HOME'] || join(homedir(), '.gsup'));
+  const folder = resolve(environment['GSUP_HOME'] || join(userHome(), '.gsup'));
   return {
     folder,
     socket: join(folder, 'gsup.sock'),
@@ -43,11 +54,24 @@ export function homeOf(environment: Readonly<Record<string, string | undefined>>
   };
 }
 
+function userHome(): string {
+  try {
+    // An empty HOME would stand for the current folder.
+    return homedir() || userInfo().homedir;
+  } catch (cause) {
+    throw new GsupError(`cannot find the home folder of the user ${process.getuid?.()}: HOME is not set`, {
+      exitStatus: EXIT.failed,
+      hint: 'set GSUP_HOME to a folder of your own',
+      cause,
+    });
+  }
+}
+
 /** Whether the home is there; checks that it is ours alone. @throws {GsupError} when it is not safe to be used. */
 export function checkHome({ folder }: Home): boolean {
   const stat = statOf(folder);
   if (stat === null) return false;
-  if (!stat.isDirectory()) throw unsafe(folder, 'is no folder', 'set GSUP_HOME to another one');
+  if (!stat.isDirectory()) throw unsafe(folder, 'is not a folder', 'set GSUP_HOME to another path');
   const uid = process.getuid?.() ?? stat.uid;
   if (stat.uid !== uid) {
     throw unsafe(folder, `belongs to the user ${stat.uid}, not to ${uid}`, 'set GSUP_HOME to a folder of your own');
@@ -66,13 +90,7 @@ export function prepareHome(home: Home): void {
     chmodSync(home.folder, 0o700);
     for (const folder of [home.logs, home.streams, home.environments]) makeFolder(folder);
   } catch (cause) {
-    if (isGsupError(cause)) throw cause;
-    const why = (cause as Error).message;
-    throw new GsupError(`cannot use the home ${home.folder}: ${why}`, {
-      exitStatus: EXIT.failed,
-      hint: 'set GSUP_HOME to a folder that you may write to',
-      cause,
-    });
+    throw unusable(home.folder, cause);
   }
 }
 
@@ -94,12 +112,6 @@ export function homeKey({ folder }: Home): string {
   return `${dev.toString(36)}-${ino.toString(36)}`;
 }
 
-/** The abstract Unix socket that the daemon of a home holds: unix(7), its name begins with NUL and is in no file system. */
-export function lockName(home: Home): string {
-  // Node 20 pads such a name with NULs to the full length, later ones don't: written in full it is the same for all.
-  return `\0gsup-${process.getuid?.() ?? 0}-${homeKey(home)}`.padEnd(LONGEST_SOCKET_PATH + 1, '\0');
-}
-
 /** A path that a socket can have: the file itself, or by way of its opened folder when it is too long. */
 export function socketPath(file: string, folder: string): { readonly path: string; release(): void } {
   if (fitsSocket(file)) return { path: file, release: () => {} };
@@ -113,7 +125,24 @@ export function fitsSocket(path: string): boolean {
 }
 
 function statOf(path: string): Stats | null {
-  return statSync(path, { throwIfNoEntry: false }) ?? null;
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat !== undefined) return stat;
+    const isDangling = lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+    if (isDangling) throw unsafe(path, 'is a link to a folder that does not exist', `remove the link: rm ${path}`);
+    return null;
+  } catch (error) {
+    throw unusable(path, error);
+  }
+}
+
+function unusable(folder: string, cause: unknown): GsupError {
+  if (isGsupError(cause)) return cause;
+  const error = cause as NodeJS.ErrnoException;
+  const place = error.path === undefined || error.path === folder ? '' : `${error.path}: `;
+  const hint = error.code === 'ENOSPC' ? 'make room on its disk' : 'set GSUP_HOME to a folder that you may write to';
+  const text = `cannot use the home ${folder}: ${place}${systemReason(error)}`;
+  return new GsupError(text, { exitStatus: EXIT.failed, hint, cause });
 }
 
 function unsafe(folder: string, why: string, hint: string): GsupError {

@@ -162,7 +162,8 @@ function refusalOf(error: unknown): { readonly status: number; readonly refusal:
   }
   // A bug: loud in daemon.log, and no reason to take everybody's daemon away.
   console.error(error);
-  return { status: 500, refusal: { error: `internal error: ${String(error)}`, exitStatus: EXIT.failed } };
+  const hint = 'this is a bug of gsup; daemon.log in its home has the details';
+  return { status: 500, refusal: { error: `internal error: ${String(error)}`, exitStatus: EXIT.failed, hint } };
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {

@@ -1,8 +1,8 @@
 /** A call of the control socket whose answer is a stream of lines, on node:http. */
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
-import type { Call } from './exchange.ts';
+import { ANSWER_WAIT_MS, type Call, noAnswer } from './exchange.ts';
 
-/** Resolves when the answer begins. Its reader may be slow, and nobody else waits for the connection. */
+/** Resolves when the answer begins, within 30 s. Its reader may be slow, and nobody else waits for the connection. */
 export function begin({ socket, method, target, headers, body, signal }: Call): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) };
@@ -15,8 +15,13 @@ export function begin({ socket, method, target, headers, body, signal }: Call): 
         headers: { ...headers, ...length },
         ...(signal === undefined ? {} : { signal }),
       },
-      resolve,
+      (response) => {
+        // What goes on may be silent for as long as it likes.
+        response.socket.setTimeout(0);
+        resolve(response);
+      },
     );
+    call.setTimeout(ANSWER_WAIT_MS, () => call.destroy(noAnswer()));
     call.on('error', reject);
     call.end(body ?? undefined);
   });

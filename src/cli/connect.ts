@@ -1,18 +1,23 @@
 /** The way to the daemon of the home: it is started when none answers and one is needed. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, statSync, unlinkSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import { type Client, createClient, isNobodyThere } from '../api/client.ts';
+import { type Client, createClient, isNobodyThere, notAnswering } from '../api/client.ts';
 import { checkHome, type Home, homeOf, prepareHome } from '../api/home.ts';
+import { systemReason } from '../api/system-error.ts';
 import type { PingReply } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
+import { BEGIN, type Said, STARTER_FD, saidIn } from './starter.ts';
 import { VERSION } from './version.ts';
 
 /** For a daemon that is there to say so. */
 const PING_WAIT_MS = 5_000;
 /** From its spawn until it answers. */
 const START_WAIT_MS = 20_000;
+/** Of a log that is shown. */
+const SHOWN_LINES = 5;
+const LONGEST_LINE = 300;
 /** What of the caller's environment a daemon needs for itself; services have their own. */
 const OF_THE_DAEMON = [
   'PATH',
@@ -31,6 +36,8 @@ const OF_THE_DAEMON = [
 const FRUGAL = ['--max-semi-space-size=1', '--v8-pool-size=0', '--no-memory-reducer', '--expose-gc'];
 
 export type Connection = { readonly client: Client; readonly home: Home };
+/** `reply`: to its first ping. */
+export type Running = Connection & { readonly reply: PingReply };
 
 /** A client that starts a daemon when its first call, or a later one, finds none. */
 export function connect(): Connection {
@@ -40,11 +47,12 @@ export function connect(): Connection {
 }
 
 /** A client of the daemon that runs, or `null` when none does: nothing is started. */
-export async function connectIfRunning(): Promise<Connection | null> {
+export async function connectIfRunning(): Promise<Running | null> {
   const home = homeOf(process.env);
   if (!checkHome(home)) return null;
   const client = clientOf(home);
-  return (await pingOnce(client)) === null ? null : { client, home };
+  const reply = await pingOnce(client);
+  return reply === null ? null : { client, home, reply };
 }
 
 /** Its answer, or `null` when no daemon is there. @throws {GsupError} 124 when there is one that does not answer. */
@@ -54,11 +62,7 @@ export async function pingOnce(client: Client): Promise<PingReply | null> {
   } catch (error) {
     if (isNobodyThere(error)) return null;
     if (!(error instanceof Error) || (error.name !== 'AbortError' && error.name !== 'TimeoutError')) throw error;
-    throw new GsupError(`the daemon does not answer within ${formatDuration(PING_WAIT_MS)}`, {
-      exitStatus: EXIT.timedOut,
-      hint: 'it may be stopped or very busy; end it with kill -9: services run on, and the next command starts a new one',
-      cause: error,
-    });
+    throw notAnswering(PING_WAIT_MS);
   }
 }
 
@@ -82,50 +86,89 @@ export function expectDaemon(): void {
   }
 }
 
-/** Starts a daemon in the background and resolves when it, or another one that was faster, answers. */
+/** Starts a daemon in the background and resolves when it, or another one that was faster, answers. @throws {GsupError} */
 export async function startDaemon(home: Home): Promise<void> {
   const loaded = expected?.home.folder === home.folder ? expected.launched : null;
   expected = null;
-  const { child, logFrom } = loaded !== null && isRunning(loaded.child) ? loaded : launch(home);
-  const said = await new Promise<string>((resolve) => {
+  const launched = loaded !== null && isRunning(loaded.child) ? loaded : launch(home);
+  const { child } = launched;
+  const { said, isLate, failure } = await answerOf(child);
+  const isReady = said !== null && said.refusal === null;
+  // SIGTERM would stop the services that it has taken over.
+  if (!isReady) child.kill('SIGKILL');
+  child.unref();
+  for (const stream of child.stdio) stream?.destroy();
+  if (isReady) return;
+  const late = `it has not answered within ${formatDuration(START_WAIT_MS)}`;
+  const why = said?.refusal?.error ?? (isLate ? late : (failure ?? endOf(child)));
+  const written = said === null ? writtenBy(home, launched) : '';
+  throw new GsupError(`the daemon could not be started: ${why}${written === '' ? '' : `\n${written}`}`, {
+    exitStatus: said?.refusal?.exitStatus ?? (isLate ? EXIT.timedOut : EXIT.failed),
+    hint:
+      said?.refusal?.hint ??
+      `look into ${home.daemonLog}; "gsup doctor" checks what it needs, "gsup daemon" runs it here`,
+  });
+}
+
+type Answer = {
+  /** `null`: no whole line. */
+  readonly said: Said | null;
+  readonly isLate: boolean;
+  /** Why it could not be spawned. */
+  readonly failure: string | null;
+};
+
+/** Tells a daemon to begin, and waits for its first line, its end or the time limit. */
+function answerOf(child: ChildProcess): Promise<Answer> {
+  return new Promise((resolve) => {
     let text = '';
-    const pipe = child.stdio[3] as Duplex | undefined;
-    const timer = setTimeout(() => resolve(text), START_WAIT_MS);
-    const end = (): void => {
+    const end = (rest: Partial<Answer> = {}): void => {
       clearTimeout(timer);
-      resolve(text);
+      resolve({ said: saidIn(text), isLate: false, failure: null, ...rest });
     };
-    child.once('error', end);
-    pipe?.on('error', end);
+    const timer = setTimeout(() => end({ isLate: true }), START_WAIT_MS);
+    child.once('error', ({ message }) => end({ failure: message }));
+    const pipe = child.stdio[STARTER_FD] as Duplex | undefined;
+    pipe?.on('error', () => {});
     pipe?.on('data', (chunk: Buffer) => {
       text += chunk;
       if (text.includes('\n')) end();
     });
-    pipe?.once('close', end);
-    pipe?.write('begin\n');
+    // The exit status is known only then, and the pipe has been read to its end.
+    child.once('close', () => end());
+    pipe?.write(BEGIN);
   });
-  child.unref();
-  for (const stream of child.stdio) stream?.destroy();
-  if (said.startsWith('ready')) return;
-  const written = readFileSync(home.daemonLog).subarray(logFrom).toString().trim();
-  throw new GsupError(`the daemon could not be started${written === '' ? '' : `:\n${written}`}`, {
-    exitStatus: EXIT.failed,
-    hint:
-      written === ''
-        ? `look into ${home.daemonLog}, or run it here: gsup daemon`
-        : '"gsup doctor" looks at what it needs',
-  });
+}
+
+function endOf({ exitCode, signalCode }: ChildProcess): string {
+  return signalCode === null ? `it ended with exit status ${exitCode}` : `it was killed by ${signalCode}`;
+}
+
+/** The last lines of its log, for a terminal: no stack, no source text. */
+function writtenBy({ daemonLog }: Home, { logFrom }: Launched): string {
+  try {
+    const text = readFileSync(daemonLog).subarray(logFrom).toString();
+    const lines = text
+      .split('\n')
+      .filter((line) => line.trim() !== '' && line.length <= LONGEST_LINE && !/^\s+at /.test(line));
+    return lines
+      .slice(-SHOWN_LINES)
+      .map((line) => `  ${line.replace(/\p{Cc}/gu, ' ')}`)
+      .join('\n');
+  } catch {
+    return '';
+  }
 }
 
 /** A daemon that waits for the word, on the pipe on which it then says that it is ready. */
 function launch(home: Home): Launched {
   prepareHome(home);
-  trimLog(home.daemonLog);
-  const log = openSync(home.daemonLog, 'a', 0o600);
+  const log = openLog(home.daemonLog);
   const environment = Object.fromEntries(
     OF_THE_DAEMON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   );
   const [script = ''] = process.argv.slice(1);
+  const logFrom = fstatSync(log).size;
   try {
     const child = spawn(process.execPath, [...FRUGAL, script, 'daemon', '--background'], {
       cwd: '/',
@@ -136,7 +179,7 @@ function launch(home: Home): Launched {
     });
     // Who wants it sees that it is not there.
     child.on('error', () => {});
-    return { child, logFrom: statSync(home.daemonLog).size };
+    return { child, logFrom };
   } finally {
     closeSync(log);
   }
@@ -144,6 +187,22 @@ function launch(home: Home): Launched {
 
 function isRunning({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid !== undefined && exitCode === null && signalCode === null;
+}
+
+/** @throws {GsupError} */
+function openLog(file: string): number {
+  try {
+    trimLog(file);
+    // A FIFO in its place would block until somebody reads it.
+    return openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK, 0o600);
+  } catch (cause) {
+    const hint = `move it away: mv ${file} ${file}.old`;
+    throw new GsupError(`cannot open the daemon's log ${file}: ${systemReason(cause as NodeJS.ErrnoException)}`, {
+      exitStatus: EXIT.failed,
+      hint,
+      cause,
+    });
+  }
 }
 
 /** It is only for crashes and failed starts, and never grows for long. */

@@ -1,17 +1,15 @@
 /** The process of a daemon: its records, what it reads, and whom it tells that it answers. Loads nothing of the command line. */
-import { readSync, writeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { homeOf } from '../api/home.ts';
 import { EXIT } from '../core/error.ts';
+import { logLevelIn } from '../core/log-level.ts';
 import { prepareDaemon, runDaemon } from '../daemon/main.ts';
 import { isJournald, openJournal } from '../supervisor/journal.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { ownEnvironment } from './environment.ts';
+import { isWanted, sayReady } from './starter.ts';
 import { allowsColour } from './terminal.ts';
 import { VERSION } from './version.ts';
-
-/** Where a daemon in the background hears from the command that started it that it is wanted, and tells that it answers. */
-const STARTER_FD = 3;
 
 export type DaemonFlags = {
   readonly config?: string;
@@ -25,7 +23,12 @@ export type DaemonFlags = {
 /** Runs a daemon to its end; resolves with the exit status. */
 export async function daemonProcess(flags: DaemonFlags): Promise<number> {
   const isBackground = flags.background === true;
-  if (isBackground && !(await isWanted())) return EXIT.done;
+  logLevelIn(process.env);
+  if (isBackground) {
+    // What takes time comes before the decision of the command that started it.
+    await prepareDaemon();
+    if (!isWanted()) return EXIT.done;
+  }
   const journal = isBackground ? null : openJournal(journalOptions(flags));
   const home = homeOf(process.env);
   process.env['GSUP_HOME'] = home.folder;
@@ -42,21 +45,15 @@ export async function daemonProcess(flags: DaemonFlags): Promise<number> {
     environment: ownEnvironment(),
     onRest: () => flags.keepCode?.(),
     onReady: () => {
-      if (isBackground) writeSync(STARTER_FD, 'ready\n');
+      if (isBackground) sayReady();
     },
   });
   await journal?.close();
   return status;
 }
 
-/** Loads what takes time, and waits for the word; false: the command has ended without it. */
-async function isWanted(): Promise<boolean> {
-  await prepareDaemon();
-  return readSync(STARTER_FD, Buffer.alloc(16)) > 0;
-}
-
 function journalOptions({ logFormat }: DaemonFlags): Parameters<typeof openJournal>[0] {
-  const level = process.env['GSUP_LOG'] ?? 'info';
+  const level = logLevelIn(process.env);
   if (logFormat === undefined && isJournald(process.env)) return { level, format: journaldLine };
   const isPretty = logFormat === undefined ? process.stderr.isTTY === true : logFormat === 'pretty';
   const colour = allowsColour(process.stderr);

@@ -1,6 +1,7 @@
 /** The command line: finds the command, prints what went wrong, and answers with the exit status. */
 import { Command, CommanderError } from 'commander';
-import { EXIT } from '../core/error.ts';
+import { EXIT, isGsupError } from '../core/error.ts';
+import { logLevelIn } from '../core/log-level.ts';
 import { report } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -50,14 +51,16 @@ const ALIASES: Readonly<Record<string, CommandName>> = {
   sendSignal: 'signal',
 };
 
-/** Runs one command line (without node and script); resolves with the exit status. */
+/** Runs one command line (without node and script); resolves with the exit status. @throws what is not expected. */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
+    logLevelIn(process.env);
     const program = await programFor(argv);
     await program.parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (!isGsupError(error)) throw error;
     return report(error);
   }
 }
@@ -86,13 +89,13 @@ function isVersion([first]: readonly string[]): boolean {
   return first === '--version' || first === '-V';
 }
 
-/** `gsup ls | head -1`: what is not read any more need not be written. */
+/** `gsup ls | head -1`: what is not read any more need not be written. A stderr that takes no more stops no command. */
 function endWhenNobodyReads(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     // EIO: the terminal is gone.
-    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
-    process.exit(EXIT.done);
+    process.exit(error.code === 'EPIPE' || error.code === 'EIO' ? EXIT.done : report(error));
   });
+  process.stderr.on('error', () => {});
 }
 
 function strict(command: Command): Command {

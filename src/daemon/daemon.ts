@@ -5,6 +5,7 @@ import { instanceViews } from '../api/queries.ts';
 import type { InstanceView, Told } from '../api/types.ts';
 import type { HandedIn } from '../core/activation.ts';
 import type { InstanceRef, Slot } from '../core/event.ts';
+import { logLevelIn } from '../core/log-level.ts';
 import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import { type Restored, restoreState } from '../core/restore.ts';
@@ -89,7 +90,7 @@ export class Daemon {
     this.#link = link;
     this.#spool = spool;
     this.#host = host;
-    this.#events = new EventFile(home.events, process.env['GSUP_LOG'] ?? 'info');
+    this.#events = new EventFile(home.events, logLevelIn(process.env));
     this.#stops = new StopLog(() => this.#events.files, momentsOf(systemClock.now()).time);
     this.#journal = this.#openJournal();
     this.#logs = new InstanceLogs({

@@ -1,10 +1,12 @@
 /** `gsup daemon`: takes the lock of its home, opens the control socket, and lasts until it is told to end. */
 import { chmodSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { connect } from 'node:net';
 import { createClient } from '../api/client.ts';
 import { type Home, prepareHome, socketPath } from '../api/home.ts';
 import { createApiServer } from '../api/server.ts';
 import { stopBudget } from '../core/budget.ts';
+import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
@@ -16,12 +18,14 @@ import { reapOrphans } from '../supervisor/reaping.ts';
 import { budgetText, budgetWarnings } from '../view/budget.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
-import { type Lock, takeLock, whenGone } from './lock.ts';
+import { findHolder, type Lock, takeLock } from './lock.ts';
 import { Rest } from './rest.ts';
 import { captureSignals } from './signals.ts';
 
 /** A reply that is on its way holds up the end for so long at most. */
 const CLOSE_WAIT_MS = 1_000;
+/** For the daemon that runs already to end without its services. */
+const RETIRE_WAIT_MS = 30_000;
 
 export type DaemonMainOptions = {
   readonly home: Home;
@@ -60,6 +64,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
     onReady();
     return EXIT.done;
   }
+  await refuseUnlocked(home);
   const daemon = await Daemon.open({ home, version, onRecord, handedIn: sockets });
   const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
     claim(await read(), (text) => daemon.notice(text, 'warn'));
@@ -111,6 +116,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   reporter?.changed();
   void tellBudget(daemon);
   const status = await ended;
+  lock.ending();
   await closeServer(server);
   await Promise.all([daemon.close(), reporter?.close()]);
   rmSync(home.socket, { force: true });
@@ -159,15 +165,40 @@ async function tellBudget(daemon: Daemon): Promise<void> {
   for (const warning of budgetWarnings(budget, outer)) daemon.notice(warning, 'warn');
 }
 
-/** A command has started one in the background while systemd's was down: it lets go, and its services run on for us. */
+/** Makes a daemon that a command started while systemd's was down let go of its services, and takes its place. */
 async function takeOver(home: Home): Promise<Lock | null> {
   const client = createClient(home);
-  const { managed } = await client.ping({});
+  const { managed, pid } = await client.ping({});
   if (managed) return null;
-  const gone = whenGone(home);
+  const holder = await findHolder(home);
   await client.retire({});
-  await gone;
-  return takeLock(home);
+  const isGone = holder === null || (await holder.gone(RETIRE_WAIT_MS));
+  holder?.release();
+  if (isGone) return takeLock(home);
+  throw new GsupError(`the daemon that runs (pid ${pid}) has not ended within ${formatDuration(RETIRE_WAIT_MS)}`, {
+    exitStatus: EXIT.timedOut,
+    hint: `end it: kill -9 ${pid}; services run on`,
+  });
+}
+
+/** @throws {GsupError} when a daemon answers that has not this lock: one of another version, or its lock was removed. */
+async function refuseUnlocked(home: Home): Promise<void> {
+  const { path, release } = socketPath(home.socket, home.folder);
+  const isAnswered = await new Promise<boolean>((resolve) => {
+    const socket = connect(path);
+    const end = (result: boolean) => () => {
+      socket.destroy();
+      resolve(result);
+    };
+    socket.once('connect', end(true));
+    // EAGAIN: it is there, and its queue is full.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => end(code === 'EAGAIN')());
+  }).finally(release);
+  if (!isAnswered) return;
+  throw new GsupError(`a daemon runs already for ${home.folder}, without its lock`, {
+    exitStatus: EXIT.failed,
+    hint: '"gsup ping" shows its pid; end it with kill -9: services run on, and the next command starts a new one',
+  });
 }
 
 /** Whether systemd started it as a unit of its own, and starts the next one. */

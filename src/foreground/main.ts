@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { isatty } from 'node:tty';
 import { isGsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
+import { logLevelIn } from '../core/log-level.ts';
 import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
@@ -194,7 +195,7 @@ function handlersOf(supervisor: Supervisor, reload: (() => void) | null) {
 }
 
 function journalOf({ logFormat, environment }: ForegroundOptions): Journal {
-  const level = environment['GSUP_LOG'] ?? 'info';
+  const level = logLevelIn(environment);
   if (logFormat === undefined && isJournald(environment)) return openJournal({ level, format: journaldLine });
   const isPretty = logFormat === undefined ? process.stderr.isTTY === true : logFormat === 'pretty';
   if (!isPretty) return openJournal({ level });

@@ -1,8 +1,6 @@
 import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { homeOf, lockName } from '../../src/api/home.ts';
 import { fixture, isAlive } from '../kit/gsup.ts';
 import { Home } from '../kit/home.ts';
 
@@ -247,18 +245,6 @@ test.concurrent('the daemon survives the end of the terminal that started it, in
   process.kill(pid, 'SIGHUP');
   await home.record('notice');
   expect(await home.daemonPid()).toBe(pid);
-});
-
-test.concurrent('a lock that somebody keeps without answering does not hold up a command for ever', async () => {
-  await using home = new Home();
-  await home.ok(['ls']);
-  const pid = await home.daemonPid();
-  const socket = connect(lockName(homeOf({ GSUP_HOME: home.path })));
-  await new Promise<void>((resolve) => socket.once('data', () => resolve()));
-  socket.destroy();
-  process.kill(pid, 'SIGTERM');
-  await home.gone(pid);
-  expect((await home.run(['ping'])).status).toBe(3);
 });
 
 test.concurrent('a daemon that is stopped is said not to answer, with 124', async () => {

@@ -189,7 +189,7 @@ describe.skipIf(!HAS_TMUX)('gsup top in a terminal', () => {
     const server = createServer((_, response) => response.end(answer)).listen(home.file('gsup.sock'));
     await using terminal = await topIn(home);
     answer = '{';
-    await terminal.shows(/SyntaxError/);
+    await terminal.shows(/gsup: internal error: /);
     await leftAsItWas(home, terminal, 1);
     server.close();
   });

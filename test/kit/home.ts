@@ -11,11 +11,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { request } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { homeKey, homeOf, lockName, socketPath } from '../../src/api/home.ts';
+import { homeKey, homeOf, socketPath } from '../../src/api/home.ts';
 import type { InstanceView } from '../../src/api/types.ts';
+import { findHolder } from '../../src/daemon/lock.ts';
 import { type LogLine, parseLine } from '../../src/logs/format.ts';
 import { Gsup, isAlive, type PhaseLine, type StartOptions } from './gsup.ts';
 
@@ -119,20 +119,11 @@ export class Home implements AsyncDisposable {
   }
 
   /** Resolves when the process that holds the lock of the home is gone. */
-  daemonGone(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(lockName(homeOf({ GSUP_HOME: this.path })));
-      const timer = setTimeout(() => {
-        socket.destroy();
-        reject(new Error('the daemon does not end'));
-      }, CEILING_MS);
-      const end = (): void => {
-        clearTimeout(timer);
-        resolve();
-      };
-      socket.on('data', () => {}).on('error', end);
-      socket.on('close', end);
-    });
+  async daemonGone(): Promise<void> {
+    const holder = await findHolder(homeOf({ GSUP_HOME: this.path }));
+    const isGone = (await holder?.gone(CEILING_MS)) ?? true;
+    holder?.release();
+    if (!isGone) throw new Error('the daemon does not end');
   }
 
   /** The journal. */

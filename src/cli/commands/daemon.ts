@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, Option } from 'commander';
-import { type Home, homeOf } from '../../api/home.ts';
+import { STUCK_HINT } from '../../api/client.ts';
+import { checkHome, type Home, homeOf } from '../../api/home.ts';
 import type { PingReply } from '../../api/types.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT, GsupError } from '../../core/error.ts';
-import { whenGone } from '../../daemon/lock.ts';
-import { type Connection, connect, connectIfRunning, pingOnce, startDaemon } from '../connect.ts';
+import { findHolder, type Holder } from '../../daemon/lock.ts';
+import { type Connection, connectIfRunning, pingOnce, type Running, startDaemon } from '../connect.ts';
 import type { DaemonFlags } from '../daemon-process.ts';
 import { follow } from '../operation.ts';
 
@@ -16,6 +17,10 @@ type Flags = { json?: boolean };
 /** Systemd waits before it starts a service again (RestartSec=). */
 const MANAGED_WAIT_MS = 30_000;
 const LOOK_MS = 50;
+/** From its last answer to the end of its process. */
+const END_WAIT_MS = 30_000;
+/** For another daemon to answer or to end. */
+const ANSWER_WAIT_MS = 15_000;
 
 export function daemonCommand(): Command {
   return new Command('daemon')
@@ -65,9 +70,8 @@ export function updateCommand(): Command {
 }
 
 async function ping({ json }: Flags): Promise<void> {
-  const { client } = await running('ping');
   const began = performance.now();
-  const reply = await client.ping({});
+  const { reply } = await running('ping');
   const took = Math.round((performance.now() - began) * 10) / 10;
   if (json === true) process.stdout.write(`${JSON.stringify(reply, null, 2)}\n`);
   else {
@@ -80,11 +84,7 @@ async function ping({ json }: Flags): Promise<void> {
 
 async function kill({ json }: Flags): Promise<void> {
   const home = homeOf(process.env);
-  let connection = await connectIfRunning();
-  if (connection === null && leftRunning(home)) {
-    await startDaemon(home);
-    connection = connect();
-  }
+  const connection = (await connectIfRunning()) ?? (await connectToLeftovers(home));
   if (connection === null) {
     if (json === true)
       process.stdout.write(
@@ -93,18 +93,18 @@ async function kill({ json }: Flags): Promise<void> {
     else process.stderr.write('no daemon runs\n');
     return;
   }
-  const gone = whenGone(home);
+  const { pid } = connection.reply;
+  const holder = await holderOf(home, pid);
   process.exitCode = await follow(connection.client.kill({}), { what: 'the end of everything', isJson: json === true });
-  await gone;
+  await end(holder, pid);
   if (json !== true) process.stderr.write('the daemon has ended\n');
 }
 
 async function update({ json }: Flags): Promise<void> {
-  const { client, home } = await running('update');
-  const before = await client.ping({});
-  const gone = whenGone(home);
+  const { client, home, reply: before } = await running('update');
+  const holder = await holderOf(home, before.pid);
   await client.retire({});
-  await gone;
+  await end(holder, before.pid);
   if (!before.managed) await startDaemon(home);
   const after = before.managed ? await whenAnswering(client) : await pingOnce(client);
   if (after === null)
@@ -118,6 +118,47 @@ async function update({ json }: Flags): Promise<void> {
   }
 }
 
+/** Where no daemon answers, but one is starting or ending, or one that was killed has left services that may run. */
+async function connectToLeftovers(home: Home): Promise<Running | null> {
+  if (!checkHome(home)) return null;
+  const holder = await findHolder(home);
+  const answer = await holder?.answer(ANSWER_WAIT_MS);
+  holder?.release();
+  if (answer === 'silent') {
+    throw new GsupError(`the daemon of ${home.folder} has not answered within ${formatDuration(ANSWER_WAIT_MS)}`, {
+      exitStatus: EXIT.timedOut,
+      hint: STUCK_HINT,
+    });
+  }
+  if (answer !== 'ready' && !leftRunning(home)) return null;
+  if (answer !== 'ready') await startDaemon(home);
+  return connectIfRunning();
+}
+
+/** @throws {GsupError} for a daemon without the lock of its home, whose end could not be seen. */
+async function holderOf(home: Home, pid: number): Promise<Holder> {
+  const holder = await findHolder(home);
+  if (holder !== null) return holder;
+  throw new GsupError(
+    `the daemon (pid ${pid}) does not hold the lock of ${home.folder}: it may be of another version`,
+    {
+      exitStatus: EXIT.failed,
+      hint: `end it with kill -9 ${pid}: services run on, and the next command starts a new daemon`,
+    },
+  );
+}
+
+/** Waits for the end of its process. @throws {GsupError} 124 when it lives on. */
+async function end(holder: Holder, pid: number): Promise<void> {
+  const isGone = await holder.gone(END_WAIT_MS);
+  holder.release();
+  if (isGone) return;
+  throw new GsupError(`the daemon (pid ${pid}) has not ended within ${formatDuration(END_WAIT_MS)}`, {
+    exitStatus: EXIT.timedOut,
+    hint: `end it with kill -9 ${pid}: services run on, and the next command starts a new daemon`,
+  });
+}
+
 /** Who runs it (systemd) starts the next one in its own time: nothing tells us when. */
 async function whenAnswering(client: Connection['client']): Promise<PingReply | null> {
   for (const until = Date.now() + MANAGED_WAIT_MS; Date.now() < until; await sleep(LOOK_MS)) {
@@ -127,7 +168,7 @@ async function whenAnswering(client: Connection['client']): Promise<PingReply | 
   return null;
 }
 
-async function running(what: string): Promise<Connection> {
+async function running(what: string): Promise<Running> {
   const connection = await connectIfRunning();
   if (connection !== null) return connection;
   const home = homeOf(process.env).folder;

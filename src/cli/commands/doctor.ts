@@ -102,7 +102,7 @@ async function daemonFinding(): Promise<Finding> {
     const connection = await connectIfRunning();
     if (connection === null)
       return { check, status: 'ok', message: 'none runs; the first command that needs one starts it' };
-    const { version, pid, services } = await connection.client.ping({});
+    const { version, pid, services } = connection.reply;
     const message = `version ${version} answers as ${pid}, with ${services} ${services === 1 ? 'service' : 'services'}`;
     if (version === VERSION) return { check, status: 'ok', message };
     return { check, status: 'warn', message: `${message}; this command is ${VERSION}`, fix: 'gsup update' };
