@@ -1,9 +1,10 @@
 /** The home of a daemon: where its socket, state, events and logs are, and whether it is safe to be used. */
 import {
-  chmodSync,
   closeSync,
   constants,
   existsSync,
+  fchmodSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -13,6 +14,7 @@ import {
 import { homedir, userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
+import { unsafePart } from './safe-folder.ts';
 import { systemReason } from './system-error.ts';
 
 /** sun_path of unix(7) has 108 bytes, the last of them NUL. */
@@ -69,10 +71,18 @@ function userHome(): string {
 
 /** Whether the home is there; checks that it is ours alone. @throws {GsupError} when it is not safe to be used. */
 export function checkHome({ folder }: Home): boolean {
+  const uid = process.getuid?.() ?? 0;
+  const link = linkOf(folder);
+  if (link?.isSymbolicLink() === true && link.uid !== uid && link.uid !== 0)
+    throw unsafe(folder, `is a symbolic link of the user ${link.uid}`, 'set GSUP_HOME to a folder of your own');
   const stat = statOf(folder);
-  if (stat === null) return false;
+  if (stat !== null) checkFolder(folder, stat, uid);
+  if (uid === 0) checkWay(folder);
+  return stat !== null;
+}
+
+function checkFolder(folder: string, stat: Stats, uid: number): void {
   if (!stat.isDirectory()) throw unsafe(folder, 'is not a folder', 'set GSUP_HOME to another path');
-  const uid = process.getuid?.() ?? stat.uid;
   if (stat.uid !== uid) {
     throw unsafe(folder, `belongs to the user ${stat.uid}, not to ${uid}`, 'set GSUP_HOME to a folder of your own');
   }
@@ -80,14 +90,28 @@ export function checkHome({ folder }: Home): boolean {
     const mode = (stat.mode & 0o777).toString(8);
     throw unsafe(folder, `is writable by others (mode ${mode})`, `chmod 700 ${folder}`);
   }
-  return true;
+}
+
+/**
+ * A user who can replace the home while a daemon of root runs decides where that daemon writes. Folders that root itself
+ * has left open to others are only warned of, by the daemon and `gsup doctor`.
+ */
+function checkWay(folder: string): void {
+  const part = unsafePart(folder);
+  if (part === null || lstatSync(part).uid === 0) return;
+  const hint = `set GSUP_HOME to another folder, or close this one: chown root ${part} && chmod go-w ${part}`;
+  throw unsafe(folder, `can be replaced by other users, who may change ${part}`, hint);
 }
 
 /** Creates what is missing, with mode 0700, and checks the rest. @throws {GsupError} when it can't be used. */
 export function prepareHome(home: Home): void {
   try {
-    if (!checkHome(home)) makeFolder(home.folder);
-    chmodSync(home.folder, 0o700);
+    if (!checkHome(home)) {
+      makeFolder(home.folder);
+      // Another user may have been faster.
+      checkHome(home);
+    }
+    setMode(home.folder);
     for (const folder of [home.logs, home.streams, home.environments]) makeFolder(folder);
   } catch (cause) {
     throw unusable(home.folder, cause);
@@ -122,6 +146,24 @@ export function socketPath(file: string, folder: string): { readonly path: strin
 /** Whether a socket can have this path. */
 export function fitsSocket(path: string): boolean {
   return Buffer.byteLength(path) <= LONGEST_SOCKET_PATH;
+}
+
+/** By descriptor: its owner is checked on the same folder whose mode is changed. */
+function setMode(folder: string): void {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    if (fstatSync(fd).uid === process.getuid?.()) fchmodSync(fd, 0o700);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function linkOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw unusable(path, error);
+  }
 }
 
 function statOf(path: string): Stats | null {

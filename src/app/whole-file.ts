@@ -1,5 +1,6 @@
 /** A file that is read and replaced as a whole: a reader sees the old content or the new, after a power cut too. */
 import type { Stats } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 
 /** Loaded when they are used: that takes a millisecond. */
 const files = () => import('node:fs/promises');
@@ -35,14 +36,17 @@ export class WholeFile {
 
   /** The new one has the mode and the owner of the old one; links to it stay. Not replaced any more when `isOver` then. */
   async replace(text: string, over: { readonly isOver: boolean }): Promise<void> {
-    const { mkdir, rename, rm } = await files();
+    const { mkdir, open, rename, rm } = await files();
     const { dirname } = await import('node:path');
     const target = await this.#target();
     const folder = dirname(target);
-    await mkdir(folder, { recursive: true });
-    const beside = `${target}.${process.pid}.tmp`;
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    const { randomBytes } = await import('node:crypto');
+    // Others may write to the folder too.
+    const beside = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+    const handle = await open(beside, 'wx', this.#like === null ? 0o644 : 0o600);
     try {
-      await writeThrough(beside, text, this.#like);
+      await writeThrough(handle, text, this.#like);
       // Its time may be over; the process may even run on.
       if (over.isOver) throw new Error('too late');
       await rename(beside, target);
@@ -70,14 +74,16 @@ export class WholeFile {
   }
 }
 
-async function writeThrough(file: string, text: string, like: Stats | null): Promise<void> {
-  const { open } = await files();
-  const handle = await open(file, 'w', like === null ? 0o666 : 0o600);
+async function writeThrough(handle: FileHandle, text: string, like: Stats | null): Promise<void> {
   try {
-    if (like !== null && (await handle.stat()).isFile()) {
-      // Only root can give files away, and some file systems have no modes.
-      await handle.chown(like.uid, like.gid).catch(() => {});
-      await handle.chmod(like.mode & 0o7777).catch(() => {});
+    if (like !== null) {
+      // Only root can give files away; what stays ours is not for the other owner's group to write.
+      const rights = await handle.chown(like.uid, like.gid).then(
+        () => 0o777,
+        () => 0o755,
+      );
+      // Some file systems have no modes.
+      await handle.chmod(like.mode & rights).catch(() => {});
     }
     await handle.writeFile(text);
     await handle.sync();

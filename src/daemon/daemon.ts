@@ -287,7 +287,7 @@ export class Daemon {
     this.#store.close();
     this.#link.close();
     this.#host.close(this.supervisor.state.hasEnded);
-    if (this.supervisor.state.hasEnded) removeLinkFolder(this.home);
+    if (this.supervisor.state.hasEnded) removeLinkFolder(this.home, this.#link.path);
     await this.#events.close();
   }
 

@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import { createClient } from '../api/client.ts';
 import { type Home, prepareHome, socketPath } from '../api/home.ts';
+import { unsafePart } from '../api/safe-folder.ts';
 import { createApiServer } from '../api/server.ts';
 import { stopBudget } from '../core/budget.ts';
 import { formatDuration } from '../core/duration.ts';
@@ -66,6 +67,8 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   }
   await refuseUnlocked(home);
   const daemon = await Daemon.open({ home, version, onRecord, handedIn: sockets });
+  const openPart = unsafePart(home.folder);
+  if (openPart !== null) daemon.notice(`the home can be replaced by users who may change ${openPart}`, 'warn');
   const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
     claim(await read(), (text) => daemon.notice(text, 'warn'));
   let finish: (status: number) => void = () => {};

@@ -1,8 +1,9 @@
 /** What clears a spare away when the drill itself is killed: a shell that waits for the end of a pipe from us. */
 import { spawn } from 'node:child_process';
 
-/** $1: the leader of a group; the others: folders. */
-const SCRIPT = 'read -r word; test "$word" = done || { kill -s KILL -- "-$1"; shift; rm -rf -- "$@"; }';
+/** $1: the leader of a group; the others: folders of ours, removed with their files and never more than that. */
+const SCRIPT =
+  'read -r word; test "$word" = done || { kill -s KILL -- "-$1"; shift; for it; do rm -f -- "$it"/*; rmdir -- "$it"; done; }';
 
 /** Watches over the group of `pid` and `folders` until the result is called. */
 export function guard(pid: number, folders: readonly string[]): () => void {

@@ -1,9 +1,10 @@
-/** The link of `gsup run`: its path is known at once, and it is opened while the first child still begins. */
-import { mkdirSync, rmdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+/** The link of `gsup run`: its path is known at once, and it is opened while the first child starts. */
 import { join } from 'node:path';
+import { makeOwnFolder, removeOwnFolder, socketFolders } from '../api/safe-folder.ts';
 import type { LinkOptions, LinkServer } from '../host/link.ts';
+import { isLinkFile } from '../host/link-files.ts';
 import type { Link } from '../supervisor/supervisor.ts';
+import { LINK_FOLDER, markOwner } from './link-owner.ts';
 
 export type LateLink = Link & {
   open(options: Pick<LinkOptions, 'leaderOf' | 'hear'>): Promise<void>;
@@ -11,32 +12,25 @@ export type LateLink = Link & {
   close(): void;
 };
 
-/** `null` where no folder can be made for it: nobody needs it to run. */
-export function lateLink(environment: Readonly<Record<string, string | undefined>>): LateLink | null {
-  const folder = join(environment['XDG_RUNTIME_DIR'] ?? tmpdir(), `gsup-run-${process.pid}`);
-  let server: LinkServer | null = null;
-  try {
-    rmSync(folder, { recursive: true, force: true });
-    // A service may run as another user.
-    mkdirSync(folder, { mode: 0o711 });
-  } catch {
-    return null;
-  }
+/** `null` where no folder can be made for it: services run without. */
+export function lateLink(): LateLink | null {
+  // Services of root may run as other users.
+  const isShared = process.geteuid?.() === 0;
+  const folder = makeOwnFolder(socketFolders(), LINK_FOLDER, isShared ? 0o711 : 0o700);
+  if (folder === null) return null;
+  markOwner(folder);
   const path = join(folder, 'link.sock');
+  let server: LinkServer | null = null;
   return {
     path,
     send: (token, message) => server?.send(token, message),
     open: async ({ leaderOf, hear }) => {
       const { openLink } = await import('../host/link.ts');
-      server = await openLink({ path, mode: 0o666, leaderOf, hear });
+      server = await openLink({ path, mode: isShared ? 0o666 : 0o600, leaderOf, hear });
     },
     close: () => {
       server?.close();
-      try {
-        rmdirSync(folder);
-      } catch {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      removeOwnFolder(folder, isLinkFile);
     },
   };
 }

@@ -1,5 +1,5 @@
 /** `gsup run`: the supervisor wired to this machine, the terminal, the system's signals and an exit status. */
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import { isGsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
@@ -20,6 +20,7 @@ import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
 import { RunHttp } from './http.ts';
 import { lateLink } from './link.ts';
+import { removeLeftovers } from './link-owner.ts';
 import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
 import { activationIn, type Reporter, reporterOf, tellBudget } from './surroundings.ts';
@@ -73,7 +74,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     prefixes.set(key, prefixed);
     return prefixed.onChunk;
   };
-  const link = lateLink(environment);
+  const link = lateLink();
   // Asked of the descriptor: `process.stdin` would load the streams of files for it.
   const stdin = isSingle && (isInTerminal || !isatty(0)) ? 'inherit' : 'ignore';
   const host = new LocalHost();
@@ -120,7 +121,10 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     spec.services.map(({ name }) => name),
     'gsup run',
   );
-  setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
+  setTimeout(() => {
+    supervisor.rehearse();
+    if (link !== null) void removeLeftovers(dirname(dirname(link.path)));
+  }, REHEARSE_AFTER_MS).unref();
   const notice = (reason: string, level: 'info' | 'warn') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
   const reaper = reapOrphans(supervisor, (text) => notice(text, 'warn'));

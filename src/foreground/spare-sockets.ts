@@ -1,7 +1,7 @@
 /** Fresh sockets for a spare instance: ports of the kernel's choice on 127.0.0.1, paths in a folder of their own. */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeOwnFolder, removeOwnFolder, socketFolders } from '../api/safe-folder.ts';
 import type { HandedIn } from '../core/activation.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { SocketAddress, SocketSpec } from '../core/service.ts';
@@ -25,11 +25,11 @@ export type SpareSockets = {
 export async function openSpareSockets(specs: readonly SocketSpec[]): Promise<SpareSockets> {
   const calls = specs.length === 0 ? plainSockets : ((await loadNativeSockets()) ?? plainSockets);
   const hasPaths = specs.some(({ address }) => address.kind === 'unix');
-  const folder = hasPaths ? mkdtempSync(join(tmpdir(), 'gsup-drill-')) : null;
+  const folder = hasPaths ? folderForPaths() : null;
   const open: BoundSocket[] = [];
   const close = (): void => {
     for (const socket of open.splice(0)) socket.close();
-    if (folder !== null) rmSync(folder, { recursive: true, force: true });
+    if (folder !== null) removeOwnFolder(folder, (name) => /^\d+\.sock$/.test(name));
   };
   try {
     const all = specs.map(({ name, address: from, backlog }, index) => {
@@ -59,6 +59,16 @@ export async function openSpareSockets(specs: readonly SocketSpec[]): Promise<Sp
 function wantedFor(address: SocketAddress, folder: string | null, index: number): SocketAddress {
   if (address.kind === 'unix' && folder !== null) return { kind: 'unix', path: join(folder, `${index}.sock`) };
   return { kind: 'tcp', host: '127.0.0.1', port: 0 };
+}
+
+function folderForPaths(): string {
+  const folder = makeOwnFolder([tmpdir(), ...socketFolders()], 'gsup-drill-', 0o700);
+  if (folder !== null) return folder;
+  const hint = 'set TMPDIR to a folder of your own';
+  throw new GsupError('cannot listen for the spare: no folder can be made for its Unix sockets', {
+    exitStatus: EXIT.failed,
+    hint,
+  });
 }
 
 function refused(name: string, why: string): GsupError {

@@ -40,7 +40,7 @@ export class Spare {
   constructor(options: SpareOptions) {
     this.#options = options;
     const { spec, host, environment } = options;
-    this.#link = lateLink(process.env);
+    this.#link = lateLink();
     const splitters = { stdout: this.#splitter(), stderr: this.#splitter() };
     this.#supervisor = new Supervisor({
       state: initialState({ services: [spec], shutdownTimeoutMs: null }),

@@ -1,5 +1,18 @@
 /** What a run is given beside its streams: its sockets, NOTIFY_SOCKET, the descriptor that stands for ready. */
-import { chmodSync, closeSync, constants, copyFileSync, existsSync, openSync, readSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { HandedIn } from '../core/activation.ts';
 import { EXIT, GsupError } from '../core/error.ts';
@@ -152,9 +165,16 @@ function launchListening(command: Command, env: Readonly<Record<string, string>>
 function preloadFor({ spec, linkPath }: SpawnRequest): string {
   if (spec.user === null || linkPath === null) return PRELOAD;
   const copy = join(dirname(linkPath), 'listen.cjs');
-  // Each time: it may be that of an older version.
-  copyFileSync(PRELOAD, copy);
-  chmodSync(copy, 0o644);
+  const next = `${copy}.${randomBytes(4).toString('hex')}`;
+  // Each time: it may be that of an older version. Another service may be reading it: it is replaced whole.
+  const fd = openSync(next, 'wx', 0o644);
+  try {
+    writeFileSync(fd, readFileSync(PRELOAD));
+    fchmodSync(fd, 0o644);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(next, copy);
   return copy;
 }
 

@@ -1,5 +1,6 @@
 /** The same calls without koffi, by what Node has: a handle that is bound, and short-lived children for the rest. */
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import net from 'node:net';
 import { dirname } from 'node:path';
@@ -68,7 +69,7 @@ function codeOf(code: ErrorCode, address: SocketAddress): ErrorCode {
 
 /** libuv unlinks the path of a pipe that it closes, whatever stands there by then: out of its way for that moment. */
 function closeHandle(handle: ServerHandle, address: SocketAddress): void {
-  const aside = address.kind === 'unix' ? `${address.path}.${process.pid}` : null;
+  const aside = address.kind === 'unix' ? `${address.path}.${randomBytes(6).toString('hex')}` : null;
   const isAside = address.kind === 'unix' && aside !== null && rename(address.path, aside);
   handle.close();
   if (isAside) rename(aside, address.path);

@@ -1,9 +1,22 @@
 /** The file of a Unix socket: a dead server's is cleared away, our own is known again. */
-import { lstatSync, type Stats, unlinkSync } from 'node:fs';
+import {
+  type BigIntStats,
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  unlinkSync,
+} from 'node:fs';
 import type { SocketAddress } from '../core/service.ts';
 import { LONGEST_PATH } from './socket-address.ts';
 import { cannotListen, heldBy, noSocket, notRemovable, tooLong } from './socket-failure.ts';
 import { findListener } from './socket-table.ts';
+
+/** asm-generic/fcntl.h: names a file without opening it, which a socket does not allow. */
+const O_PATH = 0o10000000;
 
 type UnixAddress = Extract<SocketAddress, { kind: 'unix' }>;
 
@@ -35,10 +48,30 @@ function statOf(path: string): Stats | null {
 /** What a file is known by, `null` when there is none: its inode's number alone may be another's once it was removed. */
 export function fileIdentity(path: string): string | null {
   try {
-    const { dev, ino, birthtimeNs } = lstatSync(path, { bigint: true });
-    return `${dev}:${ino}:${birthtimeNs}`;
+    return identityOf(lstatSync(path, { bigint: true }));
   } catch {
     return null;
+  }
+}
+
+function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
+  return `${dev}:${ino}:${birthtimeNs}`;
+}
+
+/** Changes its mode if it still is that socket: by descriptor, so that no link in its place is followed. */
+export function changeMode(path: string, identity: string, mode: number): void {
+  let fd: number;
+  try {
+    fd = openSync(path, O_PATH | constants.O_NOFOLLOW);
+  } catch {
+    // Gone.
+    return;
+  }
+  try {
+    const stat = fstatSync(fd, { bigint: true });
+    if (stat.isSocket() && identityOf(stat) === identity) chmodSync(`/proc/self/fd/${fd}`, mode);
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The listening sockets of the services: bound once, kept over all their processes, handed down as descriptors. */
-import { chmodSync, closeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { HandedIn } from '../core/activation.ts';
 import { formatAddress } from '../core/address.ts';
 import type { SocketAddress, SocketSpec } from '../core/service.ts';
@@ -7,7 +7,7 @@ import { nativeNow } from './native.ts';
 import { type BoundSocket, type ErrorCode, type NativeSockets, nativeSocketsNow } from './native-sockets.ts';
 import { plainSockets } from './plain-sockets.ts';
 import { cannotListen, heldBy, heldByService, refusalOf } from './socket-failure.ts';
-import { clearPath, fileIdentity, removeFile } from './socket-file.ts';
+import { changeMode, clearPath, fileIdentity, removeFile } from './socket-file.ts';
 import { descriptorsOf, findListener, inodeOf, isListening, isOnlyListener, nameOf } from './socket-table.ts';
 
 export type SocketsOptions = {
@@ -126,10 +126,8 @@ export class Sockets implements Disposable {
     const given = this.#given(address);
     if (given !== null) return given;
     if (address.kind === 'unix') clearPath(address);
-    const bound = this.#bind(address);
+    const bound = address.kind === 'unix' && mode !== null ? this.#bindWith(address, mode) : this.#bind(address);
     if (typeof bound === 'string') throw this.#failure(address, bound);
-    // Before it listens, so that nobody connects whom the mode is to keep out.
-    if (address.kind === 'unix' && mode !== null) chmodSync(address.path, mode);
     const code = this.#calls.listen(bound.fd, backlog);
     if (code === null) return bound;
     const file = address.kind === 'unix' ? fileIdentity(address.path) : null;
@@ -141,6 +139,16 @@ export class Sockets implements Disposable {
   #given(address: SocketAddress): BoundSocket | null {
     const found = this.#handedIn.find((one) => formatAddress(one.address) === formatAddress(address));
     return found === undefined ? null : { fd: found.fd, close: () => {} };
+  }
+
+  /** bind(2) itself gives the mode: a later chmod could change what another user has put at the path. */
+  #bindWith(address: SocketAddress, mode: number): BoundSocket | ErrorCode {
+    const before = process.umask(0o777 & ~mode);
+    try {
+      return this.#bind(address);
+    } finally {
+      process.umask(before);
+    }
   }
 
   #bind(address: SocketAddress): BoundSocket | ErrorCode {
@@ -159,8 +167,8 @@ export class Sockets implements Disposable {
   #renew(service: string, held: Held, spec: SocketSpec): number {
     const { address, backlog, mode } = spec;
     if (backlog !== held.spec.backlog) this.#calls.setBacklog(held.bound.fd, backlog);
-    const isOurs = address.kind === 'unix' && held.file !== null && fileIdentity(address.path) === held.file;
-    if (isOurs && mode !== null && mode !== held.spec.mode) chmodSync(address.path, mode);
+    const isChanged = mode !== null && mode !== held.spec.mode;
+    if (address.kind === 'unix' && held.file !== null && isChanged) changeMode(address.path, held.file, mode);
     return this.#keep(service, { ...held, spec });
   }
 

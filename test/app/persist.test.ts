@@ -1,6 +1,8 @@
 import {
   chmodSync,
+  chownSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -154,6 +156,47 @@ test('a state keeps the mode of its file', async () => {
   await watched.shutdown.persist('secret', { file, save: () => 2 });
   await watched.shutdown.begin();
   expect((statSync(file).mode & 0o777).toString(8)).toBe('600');
+});
+
+test.each([0, 0o002])('a new state is for its owner alone to write, under umask %o', async (umask) => {
+  using folder = new Folder();
+  const file = join(folder.path, 'deep/queue.json');
+  const before = process.umask(umask);
+  try {
+    using watched = new Watched();
+    await watched.shutdown.persist('queue', { file, save: () => [1], fallback: [] });
+    await watched.shutdown.begin();
+  } finally {
+    process.umask(before);
+  }
+  expect((statSync(file).mode & 0o777).toString(8)).toBe('644');
+  expect((statSync(join(folder.path, 'deep')).mode & 0o777).toString(8)).toBe('755');
+});
+
+test('what lies at the name of a temporary file of this process is neither followed nor overwritten', async () => {
+  using folder = new Folder({ victim: 'precious' });
+  const file = join(folder.path, 'queue.json');
+  const planted = `${file}.${process.pid}.tmp`;
+  symlinkSync(join(folder.path, 'victim'), planted);
+  using watched = new Watched();
+  await watched.shutdown.persist('queue', { file, save: () => [1], fallback: [] });
+  await watched.shutdown.begin();
+  expect(readFileSync(join(folder.path, 'victim'), 'utf8')).toBe('precious');
+  expect(lstatSync(planted).isSymbolicLink()).toBe(true);
+  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual([1]);
+  expect(lstatSync(file).isFile()).toBe(true);
+});
+
+test.skipIf(process.getuid?.() !== 0)('a state does not take over the special bits of the file before it', async () => {
+  using folder = new Folder({ 'queue.json': '[]' });
+  const file = join(folder.path, 'queue.json');
+  chownSync(file, 65_534, 65_534);
+  chmodSync(file, 0o6755);
+  using watched = new Watched();
+  await watched.shutdown.persist('queue', { file, save: () => [1] });
+  await watched.shutdown.begin();
+  const { uid, mode } = statSync(file);
+  expect([uid, (mode & 0o7777).toString(8)]).toEqual([65_534, '755']);
 });
 
 test('a state keeps the mode of its file although that was broken', async () => {

@@ -1,6 +1,6 @@
 /** `gsup validate` and `gsup init`: what they print, write and end with. */
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the variables of a file
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -122,6 +122,13 @@ test.each<[string, Record<string, string>, object]>([
   expect(result.ok && result.spec.services[0]).toMatchObject(expected);
   expect(printed.stderr).toContain('next: gsup validate supervisor.yaml, then gsup run -c supervisor.yaml\n');
   expect(printed.stdout).toBe('');
+});
+
+test('init follows no link that leads to where nothing is', async () => {
+  const [target, file] = [join(folder, 'target'), join(folder, 'supervisor.yaml')];
+  symlinkSync(target, file);
+  await expect(init('-o', file)).rejects.toThrow(/EEXIST/);
+  expect(existsSync(target)).toBe(false);
 });
 
 test('init overwrites only when forced', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { DrillReport } from '../../src/core/drill.ts';
 import { fixture, freePort, isAlive } from '../kit/gsup.ts';
@@ -26,6 +26,16 @@ function printed(done: Done): DrillReport {
 /** Files of a drill that are still there. */
 function leftIn({ folder }: Home): readonly string[] {
   return readdirSync(folder).filter((name) => name.startsWith('gsup-'));
+}
+
+/** The folders that the guard of a drill is to clear away. */
+function guardedBy(drill: number | undefined): readonly string[] {
+  const guard = readFileSync(`/proc/${drill}/task/${drill}/children`, 'latin1')
+    .split(' ')
+    .filter(Boolean)
+    .map((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0'))
+    .find((argv) => argv.includes('gsup-drill-guard'));
+  return guard?.slice(guard.indexOf('gsup-drill-guard') + 2, -1) ?? [];
 }
 
 function web(port: number, script: string, more: Service = {}): Service {
@@ -266,8 +276,9 @@ test('the drill killed with -9: its guard clears the spare and its folders away'
   await using _ = home;
   await using gsup = home.begin(['drill', '-c', file, 'api', '--duration', '60s'], { env });
   await gsup.until('ready', () => (gsup.stderr.includes('ready; no load') ? true : undefined));
-  expect(leftIn(home)).toHaveLength(2);
+  const folders = guardedBy(gsup.child.pid);
+  expect(folders.map((folder) => readdirSync(folder).sort())).toEqual([['link.sock', 'owner'], ['0.sock']]);
   gsup.kill('SIGKILL');
   await gsup.ended;
-  await home.until('nothing of it', () => (gsup.alive().length === 0 && leftIn(home).length === 0 ? true : undefined));
+  await home.until('nothing of it', () => (gsup.alive().length === 0 && !folders.some(existsSync) ? true : undefined));
 });

@@ -1,12 +1,22 @@
 import { once } from 'node:events';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+} from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isGsupError } from '../../src/core/error.ts';
 import type { SocketSpec } from '../../src/core/service.ts';
-import { loadNativeSockets, type NativeSockets } from '../../src/host/native-sockets.ts';
+import { loadNativeSockets, type NativeSockets, nativeSocketsNow } from '../../src/host/native-sockets.ts';
 import { plainSockets } from '../../src/host/plain-sockets.ts';
 import { Sockets } from '../../src/host/sockets.ts';
 import { Folder, freePort } from '../kit/gsup.ts';
@@ -229,6 +239,26 @@ describe.each([
     expect(tableLine(port)).toHaveLength(1);
     sockets.close('web');
     expect(tableLine(port)).toEqual([]);
+  });
+
+  test('the mode of a Unix socket is never given to what another user puts in its place', () => {
+    using folder = new Folder({ secret: '' });
+    const [path, secret] = [join(folder.path, 'web.sock'), join(folder.path, 'secret')];
+    chmodSync(secret, 0o600);
+    const calls = nativeSocketsNow() ?? plainSockets;
+    const swapped: NativeSockets = {
+      ...calls,
+      bind: (address) => {
+        const bound = calls.bind(address);
+        unlinkSync(path);
+        symlinkSync(secret, path);
+        return bound;
+      },
+    };
+    using sockets = new Sockets({ native: swapped });
+    sockets.open('web', [unixSpec(path, { mode: 0o666 })]);
+    sockets.open('web', [unixSpec(path, { mode: 0o660 })]);
+    expect((statSync(secret).mode & 0o777).toString(8)).toBe('600');
   });
 
   test('a Unix socket has its mode, serves, and goes with its file', async () => {

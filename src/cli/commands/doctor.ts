@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statfsSync } from 
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { checkHome, type Home, homeOf } from '../../api/home.ts';
+import { unsafePart } from '../../api/safe-folder.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT, isGsupError } from '../../core/error.ts';
 import { formatSize } from '../../core/size.ts';
@@ -89,7 +90,10 @@ function homeFinding(home: Home): Finding {
   try {
     if (!checkHome(home))
       return { check, status: 'ok', message: `${home.folder} is not there yet; the first start makes it` };
-    return { check, status: 'ok', message: `${home.folder} is ours alone` };
+    const part = unsafePart(home.folder);
+    if (part === null) return { check, status: 'ok', message: `${home.folder} is ours alone` };
+    const message = `${home.folder} can be replaced by users who may change ${part}`;
+    return { check, status: 'warn', message, fix: `set GSUP_HOME to another folder, or chmod go-w ${part}` };
   } catch (error) {
     if (!isGsupError(error)) throw error;
     return { check, status: 'bad', message: error.message, ...(error.hint === undefined ? {} : { fix: error.hint }) };

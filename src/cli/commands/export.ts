@@ -166,13 +166,13 @@ function writeFiles(output: string, files: Files, isForced: boolean): void {
       hint: 'overwrite it with --force, or write elsewhere',
     });
   }
-  for (const { path, text } of targets) writeTo(path, text);
+  for (const { path, text } of targets) writeTo(path, text, isForced);
 }
 
-function writeTo(path: string, text: string): void {
+function writeTo(path: string, text: string, isForced: boolean): void {
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, text);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    writeFileSync(path, text, { flag: isForced ? 'w' : 'wx' });
   } catch (cause) {
     throw new GsupError(`cannot write ${path}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
   }

@@ -52,7 +52,7 @@ async function importForeign(file: string, { output, force, env, json }: Flags):
           `From ${basename(file)}, by "gsup import". What follows a service as a comment has no counterpart, or another meaning.`,
         );
   if (output === undefined) process.stdout.write(text);
-  else write(output, text);
+  else write(output, text, force === true);
   if (json !== true) tell(file, notes);
   if (output !== undefined) process.stderr.write(`wrote ${output}; next: gsup validate ${output}\n`);
 }
@@ -76,9 +76,9 @@ function tell(file: string, notes: readonly Note[]): void {
   }
 }
 
-function write(file: string, text: string): void {
+function write(file: string, text: string, isForced: boolean): void {
   try {
-    writeFileSync(file, text);
+    writeFileSync(file, text, { flag: isForced ? 'w' : 'wx' });
   } catch (cause) {
     throw new GsupError(`cannot write ${file}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
   }

@@ -33,7 +33,7 @@ async function init({ force, output }: Flags): Promise<void> {
   }
   const found = findServices(dirname(output));
   try {
-    writeFileSync(output, fileText(found));
+    writeFileSync(output, fileText(found), { flag: force === true ? 'w' : 'wx' });
   } catch (cause) {
     throw new GsupError(`cannot write ${output}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
   }

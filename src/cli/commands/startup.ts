@@ -76,7 +76,7 @@ async function startup(flags: Flags): Promise<void> {
   checkSystemd(scope);
   tell(`write ${path}`);
   try {
-    mkdirSync(scope.folder, { recursive: true });
+    mkdirSync(scope.folder, { recursive: true, mode: 0o755 });
     writeFileSync(path, text, { mode: 0o644 });
   } catch (cause) {
     throw new GsupError(`cannot write ${path}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
