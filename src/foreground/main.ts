@@ -20,7 +20,6 @@ import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
 import { RunHttp } from './http.ts';
 import { lateLink } from './link.ts';
-import { removeLeftovers } from './link-owner.ts';
 import { Output } from './output.ts';
 import { captureSignals } from './signals.ts';
 import { activationIn, type Reporter, reporterOf, tellBudget } from './surroundings.ts';
@@ -123,7 +122,9 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   );
   setTimeout(() => {
     supervisor.rehearse();
-    if (link !== null) void removeLeftovers(dirname(dirname(link.path)));
+    const parent = link && dirname(dirname(link.path));
+    // With no descriptor left it is for a later run.
+    if (parent !== null) void import('./leftovers.ts').then((it) => it.removeLeftovers(parent)).catch(() => {});
   }, REHEARSE_AFTER_MS).unref();
   const notice = (reason: string, level: 'info' | 'warn') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());

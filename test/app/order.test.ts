@@ -1,10 +1,11 @@
-import { readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createShutdown } from '../../src/app/index.ts';
 import { get, listening, portOf } from '../kit/client.ts';
 import { Folder } from '../kit/gsup.ts';
+import { Home } from '../kit/home.ts';
 import { Watched } from '../kit/shutdowns.ts';
 
 /** Status, length and body of a HEAD. */
@@ -243,13 +244,16 @@ test('a logger that throws does not stop it', async () => {
 });
 
 test('a full disk leaves the old state as it was, with nothing beside it, and is reported', async () => {
-  using folder = new Folder({ 'full.json': '"old"', 'fine.json': '"old"' });
+  await using home = new Home();
+  const disk = join(home.folder, 'disk');
+  mkdirSync(disk);
+  if (!home.mountTmpfs(disk, '64k')) return;
   using watched = new Watched();
-  const file = (name: string): string => join(folder.path, `${name}.json`);
+  const file = (name: string): string => join(name === 'full' ? disk : home.folder, `${name}.json`);
+  for (const name of ['full', 'fine']) writeFileSync(file(name), '"old"');
   await watched.shutdown.persist('full', { file: file('full'), save: () => 'new' });
   await watched.shutdown.persist('fine', { file: file('fine'), save: () => 'new' });
-  // What is written beside it lands on a device without space.
-  symlinkSync('/dev/full', `${file('full')}.${process.pid}.tmp`);
+  home.fill(join(disk, 'zeros'));
   const report = await watched.shutdown.begin();
   expect(report).toMatchObject({
     exitCode: 1,
@@ -259,7 +263,7 @@ test('a full disk leaves the old state as it was, with nothing beside it, and is
     new Set(['fine done', 'full failed']),
   );
   expect([readFileSync(file('full'), 'utf8'), readFileSync(file('fine'), 'utf8')]).toEqual(['"old"', '"new"']);
-  expect(readdirSync(folder.path).toSorted()).toEqual(['fine.json', 'full.json']);
+  expect(readdirSync(disk).toSorted()).toEqual(['full.json', 'zeros']);
 });
 
 test('an empty file and one of zeros, as a crash leaves them, are kept aside', async () => {
