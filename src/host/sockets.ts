@@ -1,13 +1,14 @@
 /** The listening sockets of the services: bound once, kept over all their processes, handed down as descriptors. */
-import { chmodSync, closeSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { HandedIn } from '../core/activation.ts';
 import { formatAddress } from '../core/address.ts';
 import type { SocketAddress, SocketSpec } from '../core/service.ts';
+import type { Identity } from './identity.ts';
 import { nativeNow } from './native.ts';
 import { type BoundSocket, type ErrorCode, type NativeSockets, nativeSocketsNow } from './native-sockets.ts';
 import { plainSockets } from './plain-sockets.ts';
 import { cannotListen, heldBy, heldByService, refusalOf } from './socket-failure.ts';
-import { clearPath, fileIdentity, removeFile } from './socket-file.ts';
+import { chmodSocket, clearPath, fileIdentity, inFolder, removeFile } from './socket-file.ts';
 import { descriptorsOf, findListener, inodeOf, isListening, isOnlyListener, nameOf } from './socket-table.ts';
 
 export type SocketsOptions = {
@@ -24,6 +25,8 @@ type Held = {
   readonly kernelName: string;
   /** Of a Unix socket, where it is ours. */
   readonly file: string | null;
+  /** The identity of its service when it was bound. */
+  readonly owner: Identity | null;
 };
 
 /** What `::` may fail with where there is no IPv6. */
@@ -34,10 +37,16 @@ export class Sockets implements Disposable {
   readonly #handedIn: readonly HandedIn[];
   /** By service, then by address. */
   readonly #held = new Map<string, Map<string, Held>>();
+  readonly #owners = new Map<string, Identity | null>();
 
   constructor({ native, handedIn = [] }: SocketsOptions = {}) {
     this.#native = native;
     this.#handedIn = handedIn;
+  }
+
+  /** Sets the identity of a service, whose rights are used in folders that untrusted users can change. */
+  setOwner(service: string, owner: Identity | null): void {
+    this.#owners.set(service, owner);
   }
 
   /**
@@ -50,7 +59,7 @@ export class Sockets implements Disposable {
       return specs.map((spec) => {
         const held = this.#find(service, spec.address);
         if (held !== undefined) return this.#renew(service, held, spec);
-        const bound = this.#listen(spec);
+        const bound = this.#listen(service, spec);
         fresh.push(spec);
         return this.#hold(service, spec, bound);
       });
@@ -121,20 +130,21 @@ export class Sockets implements Disposable {
     return (this.#native === undefined ? nativeSocketsNow() : this.#native) ?? plainSockets;
   }
 
-  #listen({ address, backlog, mode }: SocketSpec): BoundSocket {
+  #listen(service: string, { address, backlog, mode }: SocketSpec): BoundSocket {
     this.#refuseOurOwn(address);
     const given = this.#given(address);
     if (given !== null) return given;
-    if (address.kind === 'unix') clearPath(address);
-    const bound = this.#bind(address);
+    const owner = this.#owners.get(service) ?? null;
+    if (address.kind === 'unix') clearPath(address, owner);
+    const bound = this.#bind(address, owner);
     if (typeof bound === 'string') throw this.#failure(address, bound);
     // Before it listens, so that nobody connects whom the mode is to keep out.
-    if (address.kind === 'unix' && mode !== null) chmodSync(address.path, mode);
+    if (address.kind === 'unix' && mode !== null) chmodSocket(address, mode, owner);
     const code = this.#calls.listen(bound.fd, backlog);
     if (code === null) return bound;
     const file = address.kind === 'unix' ? fileIdentity(address.path) : null;
     bound.close();
-    if (address.kind === 'unix' && file !== null) removeFile(address.path, file);
+    if (address.kind === 'unix' && file !== null) removeFile(address.path, file, owner);
     throw this.#failure(address, code);
   }
 
@@ -143,16 +153,18 @@ export class Sockets implements Disposable {
     return found === undefined ? null : { fd: found.fd, close: () => {} };
   }
 
-  #bind(address: SocketAddress): BoundSocket | ErrorCode {
+  #bind(address: SocketAddress, owner: Identity | null): BoundSocket | ErrorCode {
+    if (address.kind === 'unix') return inFolder(address, owner, () => this.#calls.bind(address));
     const bound = this.#calls.bind(address);
-    const isFallback = address.kind === 'tcp' && address.host === '::' && NO_IPV6.includes(bound as ErrorCode);
+    const isFallback = address.host === '::' && NO_IPV6.includes(bound as ErrorCode);
     return isFallback ? this.#calls.bind({ ...address, host: '0.0.0.0' }) : bound;
   }
 
   #hold(service: string, spec: SocketSpec, bound: BoundSocket): number {
     const kernelName = nameOf('self', bound.fd);
     const file = this.#given(spec.address) === null ? ownFile(spec.address, kernelName) : null;
-    return this.#keep(service, { spec, bound, kernelName, file });
+    const owner = this.#owners.get(service) ?? null;
+    return this.#keep(service, { spec, bound, kernelName, file, owner });
   }
 
   /** A held one with what else its spec may have become. */
@@ -160,7 +172,7 @@ export class Sockets implements Disposable {
     const { address, backlog, mode } = spec;
     if (backlog !== held.spec.backlog) this.#calls.setBacklog(held.bound.fd, backlog);
     const isOurs = address.kind === 'unix' && held.file !== null && fileIdentity(address.path) === held.file;
-    if (isOurs && mode !== null && mode !== held.spec.mode) chmodSync(address.path, mode);
+    if (isOurs && mode !== null && mode !== held.spec.mode) chmodSocket(address, mode, held.owner);
     return this.#keep(service, { ...held, spec });
   }
 
@@ -180,7 +192,7 @@ export class Sockets implements Disposable {
     this.#held.get(service)?.delete(formatAddress(address));
     if (this.#held.get(service)?.size === 0) this.#held.delete(service);
     held.bound.close();
-    if (removesFile && held.file !== null && address.kind === 'unix') removeFile(address.path, held.file);
+    if (removesFile && held.file !== null && address.kind === 'unix') removeFile(address.path, held.file, held.owner);
   }
 
   #refuseOurOwn(address: SocketAddress): void {
