@@ -53,7 +53,7 @@ export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
   cwd: v.string(),
   env: v.record(v.string(), v.string()),
   envFiles: v.array(v.string()),
-  inheritEnv: v.boolean(),
+  inheritEnv: v.nullable(v.boolean()),
   instances: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
   dependsOn: v.record(v.string(), v.picklist(['started', 'ready', 'completed'])),
   ready: v.nullable(v.object({ check, initialDelayMs: ms, intervalMs: ms, timeoutMs: ms, successThreshold: count })),

@@ -90,7 +90,7 @@ export function serviceFromFlags(flags: ServiceFlags, program: Program, context:
     cwd,
     env: Object.fromEntries((flags.env ?? []).map(parseVariable)),
     envFiles: (flags.envFile ?? []).map((file) => resolve(context.cwd, file)),
-    inheritEnv: true,
+    inheritEnv: flags.user === undefined ? true : null,
     instances: flags.instances === undefined ? 1 : parseInstances(flags.instances),
     dependsOn: {},
     ready,

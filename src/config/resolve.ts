@@ -51,7 +51,7 @@ export function resolveService(name: string, input: ServiceInput, resolving: Res
     cwd: resolve(folder, input.cwd ?? '.'),
     env: input.env ?? {},
     envFiles: envFilesOf(input, path, resolving),
-    inheritEnv: input.inheritEnv ?? true,
+    inheritEnv: input.inheritEnv ?? (input.user === undefined ? true : null),
     instances: input.instances === 'max' ? availableParallelism() : (input.instances ?? 1),
     dependsOn: dependenciesOf(input),
     ready: input.ready ? readyOf(input.ready, [...path, 'ready'], resolving) : null,

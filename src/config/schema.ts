@@ -237,7 +237,11 @@ export const serviceSchema = strictMap({
   cwd: v.optional(text('Working directory, relative to this file. Default: its folder.')),
   env: v.optional(v.pipe(environment, v.description('Variables of the environment.'))),
   envFile: v.optional(texts('Files of variables, relative to this file, read at every start.')),
-  inheritEnv: v.optional(flag('Whether the environment of the command comes first. Default true.')),
+  inheritEnv: v.optional(
+    flag(
+      'Whether the environment of the command comes first. Default true; false if `user` is another user than that of gsup.',
+    ),
+  ),
   instances: v.optional(
     v.pipe(
       v.union([v.literal('max'), whole('', 1, 1000, ', or max')], 'expected a whole number from 1 to 1000, or max'),
@@ -310,13 +314,15 @@ export const serviceSchema = strictMap({
   user: v.optional(
     v.pipe(
       v.union([v.string(), v.number()], 'expected a name or number'),
-      v.description('Name or number; only root may change it.'),
+      v.description('Name or number; only root may change it. A number without an account needs `group`.'),
     ),
   ),
   group: v.optional(
     v.pipe(
       v.union([v.string(), v.number()], 'expected a name or number'),
-      v.description('Name or number. Default: that of the user.'),
+      v.description(
+        'Name or number. Default: the primary group of the user, whose supplementary groups are always set.',
+      ),
     ),
   ),
   umask: v.optional(parsed('umask', '022', parseUmask, 'In octal: 022. Default: that of gsup.')),

@@ -145,8 +145,8 @@ export type ServiceSpec = {
   readonly env: Readonly<Record<string, string>>;
   /** Absolute paths, re-read at every start; later files win. */
   readonly envFiles: readonly string[];
-  /** Whether the environment of the command that started it comes first. Default true. */
-  readonly inheritEnv: boolean;
+  /** Whether it inherits the environment of the command that started it; `null`: only if it runs as the user of gsup. */
+  readonly inheritEnv: boolean | null;
   readonly instances: number;
   readonly dependsOn: Readonly<Record<string, DependencyCondition>>;
   readonly ready: ReadyPolicy | null;

@@ -5,6 +5,7 @@ import { PROTOCOL } from '../api/routes.ts';
 import type { Handlers } from '../api/server.ts';
 import type { OperationLine, ServiceView, SpareView } from '../api/types.ts';
 import { EXIT, GsupError, usageError } from '../core/error.ts';
+import type { InstanceRef } from '../core/event.ts';
 import { findCycle } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
 import type { Occasion } from '../core/occasion.ts';
@@ -15,6 +16,7 @@ import { parseSignal, SIGNAL_NAMES } from '../core/signal.ts';
 import { pidOf } from '../core/state.ts';
 import { instanceEnvironment } from '../host/environment.ts';
 import { loadNative } from '../host/native.ts';
+import { checkStart } from '../host/start-check.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Daemon } from './daemon.ts';
 import { servicesNamed } from './names.ts';
@@ -56,11 +58,15 @@ export function handlersOf(daemon: Daemon, version: string, { end, isManaged }: 
     stop: ({ names }) => operate((tell) => operations.stop(daemon.refsOf(names), tell)),
     restart: ({ names, environment }) =>
       operate((tell) => {
-        return operations.restart(daemon.refsOf(names), tell, environment);
+        const refs = daemon.refsOf(names);
+        checkStarts(daemon, specsOf(daemon, refs), environment);
+        return operations.restart(refs, tell, environment);
       }),
     reload: ({ names, environment }) =>
       operate((tell) => {
-        return operations.reload(daemon.refsOf(names), tell, environment);
+        const refs = daemon.refsOf(names);
+        checkStarts(daemon, specsOf(daemon, refs), environment);
+        return operations.reload(refs, tell, environment);
       }),
     delete: ({ names }) => operate((tell) => operations.delete(servicesNamed(supervisor.state, names), tell)),
     scale: ({ name, instances }) =>
@@ -119,6 +125,12 @@ export async function apply(
     tell({ type: 'plan', changes });
     return { type: 'result', exitStatus: EXIT.done, outcomes: [], error: null, hint: null };
   }
+  const replaced = changes.filter(({ action }) => action === 'replace').map(({ service }) => service);
+  checkStarts(
+    daemon,
+    services.filter(({ name }) => replaced.includes(name)),
+    environment ?? undefined,
+  );
   if (file !== undefined) {
     daemon.setFile(file);
     if (environment !== null) daemon.setEnvironment(OF_THE_FILE, environment);
@@ -129,6 +141,26 @@ export async function apply(
   if (http !== undefined) await takeHttp(daemon, http, tell);
   const environments = { given: environment, forNew: environment ?? daemon.environmentOf(OF_THE_FILE) };
   return daemon.operations.apply({ changes, specs: services, environments }, tell);
+}
+
+/** @throws {GsupError} if a running service could not start again. `environment`: what all of them will inherit, if that is new. */
+function checkStarts(
+  daemon: Daemon,
+  specs: readonly ServiceSpec[],
+  environment: Readonly<Record<string, string>> | undefined,
+): void {
+  for (const spec of specs) {
+    const instances = daemon.supervisor.state.services[spec.name]?.instances ?? [];
+    if (instances.some((instance) => pidOf(instance) !== null))
+      checkStart(spec, environment ?? daemon.environmentOf(spec.name));
+  }
+}
+
+function specsOf(daemon: Daemon, refs: readonly InstanceRef[]): readonly ServiceSpec[] {
+  return [...new Set(refs.map(({ service }) => service))].flatMap((service) => {
+    const spec = daemon.supervisor.state.services[service]?.spec;
+    return spec === undefined ? [] : [spec];
+  });
 }
 
 /** Services don't wait for it, nor does it hold them up: why it can't be listened on is told. */

@@ -5,7 +5,7 @@ import type { InstanceRef, Slot } from '../core/event.ts';
 import { instanceName, slotName } from '../core/name.ts';
 import type { LogPolicy, ServiceSpec } from '../core/service.ts';
 import type { Streams } from '../host/host.ts';
-import { findGroup, findUser } from '../host/user.ts';
+import { identityOf } from '../host/identity.ts';
 import { Capture, makeStreams } from './capture.ts';
 import { InstanceLog } from './instance-log.ts';
 import type { Spool } from './spool.ts';
@@ -96,11 +96,10 @@ export class InstanceLogs {
   }
 }
 
-function ownerOf({ user, group }: ServiceSpec): { uid: number; gid: number } | null {
-  if (user === null || process.getuid?.() !== 0) return null;
+function ownerOf(spec: ServiceSpec): { uid: number; gid: number } | null {
+  if (process.getuid?.() !== 0) return null;
   try {
-    const { uid, gid } = findUser(user);
-    return { uid, gid: group === null ? (gid ?? 0) : findGroup(group) };
+    return identityOf(spec);
   } catch {
     // The spawn will say so.
     return null;

@@ -11,6 +11,7 @@ import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import type { SupervisorSpec } from '../core/service.ts';
+import { closeInherited } from '../host/inherited-descriptors.ts';
 import { loadNative } from '../host/native.ts';
 import { activationOf } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
@@ -52,6 +53,8 @@ export async function prepareDaemon(): Promise<void> {
 /** Resolves with the exit status. */
 export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   const { home, version, isBackground, file, onReady, onRecord } = options;
+  // The shell that started the first command may have left descriptors open.
+  closeInherited();
   // A file with mistakes is told before anything begins.
   const { sockets, claim } = activationOf(process.env);
   const spec = file === null ? null : await options.readFile(file);

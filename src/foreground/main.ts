@@ -9,7 +9,7 @@ import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Streams } from '../host/host.ts';
 import type { LinkOptions } from '../host/link.ts';
-import { LocalHost, wantsHandover } from '../host/local-host.ts';
+import { LocalHost, needsPreparing } from '../host/local-host.ts';
 import type { Activation } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
 import { systemClock } from '../supervisor/clock.ts';
@@ -76,8 +76,8 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   const link = lateLink();
   // Asked of the descriptor: `process.stdin` would load the streams of files for it.
   const stdin = isSingle && (isInTerminal || !isatty(0)) ? 'inherit' : 'ignore';
-  const host = new LocalHost();
-  if (spec.services.some(wantsHandover)) await host.prepare(sockets);
+  const host = new LocalHost((reason) => journal.write({ phase: 'notice', level: 'warn', reason }, systemClock.now()));
+  if (spec.services.some(needsPreparing)) await host.prepare(sockets);
   const supervisor = new Supervisor({
     state: initialState(spec),
     host,
@@ -161,7 +161,7 @@ function reloadsOf({ supervisor, host, journal, http, onChange, reread, reporter
     reporter?.reloading();
     try {
       const spec = await reread();
-      if (spec.services.some(wantsHandover)) await host.prepare(sockets);
+      if (spec.services.some(needsPreparing)) await host.prepare(sockets);
       await http.take(spec.http ?? null);
       const { reload } = await import('./reload.ts');
       await reload(

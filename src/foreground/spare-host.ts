@@ -11,7 +11,7 @@ import type {
   RunProcesses,
   SpawnRequest,
 } from '../host/host.ts';
-import { LocalHost, wantsHandover } from '../host/local-host.ts';
+import { LocalHost, needsPreparing } from '../host/local-host.ts';
 import type { ProcessStat } from '../host/processes.ts';
 
 /** For those that are dying already, and for SIGKILL. */
@@ -28,7 +28,7 @@ export class SpareHost implements Host {
   }
 
   async prepare(spec: SpawnRequest['spec'], handedIn: readonly HandedIn[]): Promise<void> {
-    if (wantsHandover(spec)) await this.#inner.prepare(handedIn);
+    if (needsPreparing(spec)) await this.#inner.prepare(handedIn);
   }
 
   spawn(request: SpawnRequest, listener: RunListener): HostRun {
@@ -46,8 +46,8 @@ export class SpareHost implements Host {
     return this.#inner.placeOf(request);
   }
 
-  openSockets(service: string): void {
-    this.#inner.openSockets(service, this.#sockets);
+  openSockets(spec: SpawnRequest['spec']): void {
+    this.#inner.openSockets({ ...spec, sockets: this.#sockets });
   }
 
   keepSockets(): void {

@@ -16,9 +16,10 @@ import {
 import { dirname, join } from 'node:path';
 import type { HandedIn } from '../core/activation.ts';
 import { EXIT, GsupError } from '../core/error.ts';
-import type { SocketSpec } from '../core/service.ts';
+import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import { makeFifo } from './fifo.ts';
 import type { RunListener, SpawnRequest } from './host.ts';
+import { type Identity, identityOf } from './identity.ts';
 import { type Command, runsNode } from './interpreter.ts';
 import { withListenPid } from './listen-pid.ts';
 import { withListenPreload } from './listen-preload.ts';
@@ -71,6 +72,7 @@ export class Handover {
   /** @throws {GsupError} when something can't be had. */
   give(request: SpawnRequest, listener: RunListener): Given {
     const { spec, of } = request;
+    this.#sockets.setOwner(of.service, identityOf(spec));
     const sockets = this.#sockets.open(of.service, spec.sockets);
     // Node makes what it shares with others non-blocking; who comes next may count on the opposite.
     if (!this.#users.has(of.service)) this.#sockets.makeBlocking(of.service);
@@ -101,6 +103,7 @@ export class Handover {
     listener: RunListener,
   ): { readonly missing: readonly string[]; close(): void } {
     const { spec, of } = request;
+    this.#sockets.setOwner(of.service, knownIdentity(spec));
     const missing = this.#sockets.retake(of.service, spec.sockets, sockets, pid);
     const told = openTold(request, listener);
     const ready = spec.ready?.check.kind === 'fd' ? readyPipe(request, listener) : null;
@@ -123,8 +126,9 @@ export class Handover {
   }
 
   /** @throws {GsupError} when one can't be had. */
-  open(service: string, sockets: readonly SocketSpec[]): void {
-    this.#sockets.open(service, sockets);
+  open(spec: ServiceSpec): void {
+    this.#sockets.setOwner(spec.name, identityOf(spec));
+    this.#sockets.open(spec.name, spec.sockets);
   }
 
   keep(service: string, sockets: readonly SocketSpec[]): void {
@@ -151,13 +155,24 @@ export class Handover {
 
 const FIRST_FD = 3;
 
+/** What runs goes on, also where its user is gone meanwhile. */
+function knownIdentity(spec: ServiceSpec): Identity | null {
+  try {
+    return identityOf(spec);
+  } catch {
+    return null;
+  }
+}
+
 function listenEnvironment(sockets: readonly SocketSpec[]): Readonly<Record<string, string>> {
   if (sockets.length === 0) return {};
   return { LISTEN_FDS: String(sockets.length), LISTEN_FDNAMES: sockets.map(({ name }) => name).join(':') };
 }
 
 function launchListening(command: Command, env: Readonly<Record<string, string>>, request: SpawnRequest): Launch {
-  const preloaded = runsNode(command) ? withListenPreload(env, preloadFor(request), request.spec.sockets) : env;
+  const preloaded = runsNode(command, request.spec)
+    ? withListenPreload(env, preloadFor(request), request.spec.sockets)
+    : env;
   return withListenPid(command.file, command.args, preloaded);
 }
 

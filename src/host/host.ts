@@ -78,9 +78,8 @@ export type SpawnRequest = {
 export type ProgramPlace = {
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly umask?: number;
+  /** Starts a program as the user of the service, with these ids in its options. Default: as the user of gsup. */
+  startAs?<T>(start: (ids: { readonly uid?: number; readonly gid?: number }) => T): T;
 };
 
 /** A TCP connection as its client sees it. */
@@ -137,7 +136,7 @@ export interface Host {
   adopt(request: SpawnRequest, identity: RunIdentity, listener: RunListener): HostRun;
   placeOf(request: SpawnRequest): ProgramPlace;
   /** Binds the sockets of a service ahead of its first spawn; what can't be had is told there. */
-  openSockets(service: string, sockets: readonly SocketSpec[]): void;
+  openSockets(spec: ServiceSpec): void;
   /** Closes the sockets of a service that are none of these. */
   keepSockets(service: string, sockets: readonly SocketSpec[]): void;
   /** Unguessable and unique: by it, too, a run is recognised. */

@@ -6,16 +6,19 @@ import { AdoptedRun } from './adopted-run.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Handover } from './handover.ts';
 import type { Host, HostRun, ProgramPlace, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import { identityOf } from './identity.ts';
 import { LocalRun } from './local-run.ts';
 import { readProcFile } from './proc-file.ts';
 import { ProcessTree } from './process-tree.ts';
 import { type ProcessStat, statsOf } from './processes.ts';
-import { identity } from './spawn.ts';
+import { hasAllGroups, startAs } from './start-as.ts';
 
 /** A host that starts real processes here. */
 export class LocalHost implements Host {
   #handover: Handover | null = null;
   readonly #notice: (text: string) => void;
+  /** Services whose missing groups have been reported. */
+  readonly #lackGroups = new Set<string>();
 
   /** `notice`: for what people should know, and nobody asked for. */
   constructor(notice: (text: string) => void = () => {}) {
@@ -23,7 +26,7 @@ export class LocalHost implements Host {
   }
 
   /**
-   * Loads what services may need beside streams: sockets, systemd's protocol. Before any of them is spawned or adopted.
+   * Loads what services may need beside streams: sockets, systemd's protocol, another user. Before any of them is spawned or adopted.
    * `handedIn`: the sockets that this process was started with, the first time.
    */
   async prepare(handedIn: readonly HandedIn[] = []): Promise<void> {
@@ -32,6 +35,7 @@ export class LocalHost implements Host {
   }
 
   spawn(request: SpawnRequest, listener: RunListener): HostRun {
+    this.#reportLostGroups(request.spec);
     return new LocalRun(request, listener, wantsHandover(request.spec) ? this.#handover : null);
   }
 
@@ -48,20 +52,24 @@ export class LocalHost implements Host {
   }
 
   placeOf({ spec, of, token, linkPath, environment }: SpawnRequest): ProgramPlace {
-    const umask = spec.umask === null ? {} : { umask: spec.umask };
+    // The user is looked up at each start of a program: if it has been deleted by then, that start fails.
+    const place = {
+      cwd: spec.cwd,
+      startAs: <T>(start: (ids: { readonly uid?: number; readonly gid?: number }) => T): T =>
+        startAs({ identity: identityOf(spec), umask: spec.umask }, start),
+    };
+    const environmentOf = (one: ServiceSpec) => instanceEnvironment(one, of.index, { token, linkPath }, environment);
     try {
-      const its = instanceEnvironment(spec, of.index, { token, linkPath }, environment);
-      return { cwd: spec.cwd, environment: its, ...identity(spec), ...umask };
+      return { ...place, environment: environmentOf(spec) };
     } catch (error) {
       if (!isGsupError(error)) throw error;
-      // An env file is gone since the instance began.
-      return { cwd: spec.cwd, environment: { ...environment, ...spec.env }, ...identity(spec), ...umask };
+      return { ...place, environment: withoutFiles(spec, environmentOf) };
     }
   }
 
-  openSockets(service: string, sockets: readonly SocketSpec[]): void {
+  openSockets(spec: ServiceSpec): void {
     try {
-      this.#handover?.open(service, sockets);
+      this.#handover?.open(spec);
     } catch (error) {
       if (!isGsupError(error)) throw error;
     }
@@ -93,6 +101,16 @@ export class LocalHost implements Host {
     return trees.map((tree) => (tree === null ? [] : (found[next++] ?? [])));
   }
 
+  /** Reported once for each service. */
+  #reportLostGroups(spec: ServiceSpec): void {
+    if ((spec.user === null && spec.group === null) || this.#lackGroups.has(spec.name)) return;
+    if (hasAllGroups(spec)) return;
+    this.#lackGroups.add(spec.name);
+    this.#notice(
+      `${spec.name} runs without the supplementary groups of the user ${spec.user}: to set them needs koffi, which is not installed or can't be loaded`,
+    );
+  }
+
   #tellMissing({ name }: ServiceSpec, pid: number, missing: readonly string[]): void {
     if (missing.length === 0) return;
     const which = missing.length === 1 ? `socket ${missing[0]}` : `sockets ${missing.join(', ')}`;
@@ -102,8 +120,26 @@ export class LocalHost implements Host {
   }
 }
 
+/** For an instance whose env file has disappeared: never more than its user would get with the file. */
+function withoutFiles(
+  spec: ServiceSpec,
+  environmentOf: (spec: ServiceSpec) => Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  try {
+    return environmentOf({ ...spec, envFiles: [] });
+  } catch (error) {
+    if (!isGsupError(error)) throw error;
+    // The user has been deleted: no program can be started for it.
+    return {};
+  }
+}
+
 /** Whether a service needs what `prepare` loads. */
-export function wantsHandover({ sockets, ready, live }: ServiceSpec): boolean {
+export function needsPreparing(spec: ServiceSpec): boolean {
+  return wantsHandover(spec) || spec.user !== null || spec.group !== null;
+}
+
+function wantsHandover({ sockets, ready, live }: ServiceSpec): boolean {
   const kind = ready?.check.kind;
   return sockets.length > 0 || kind === 'notify' || kind === 'fd' || live?.check.kind === 'notify';
 }

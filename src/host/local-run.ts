@@ -86,8 +86,8 @@ export class LocalRun implements HostRun {
         ...instanceEnvironment(spec, of.index, { token, linkPath }, environment),
         ...given?.environment,
       };
-      checkCwd(spec.cwd);
-      command = resolveCommand(spec.program, spec.cwd, env['PATH']);
+      checkCwd(spec);
+      command = resolveCommand(spec, env['PATH']);
       pair = wantsChannel(spec, command) && typeof streams.output !== 'string' ? makeChannel() : null;
       const channel = pair?.ends ?? (wantsOwnChannel(spec, command, streams) ? 'ipc' : null);
       const { others, channelFd } = layDescriptors(given?.descriptors ?? new Map(), channel);

@@ -1,6 +1,7 @@
 /** What Node can't ask of the kernel, by koffi: an optional dependency, `null` where it is missing. */
 import type Koffi from 'koffi';
 import type { LibraryHandle } from 'koffi';
+import { bindCredentials, type Credentials } from './native-credentials.ts';
 import { bindSpawner, type Spawner } from './native-spawn.ts';
 
 /** linux/pidfd.h: _IOWR(0xFF, 11, 64 bytes of struct pidfd_info). */
@@ -50,6 +51,8 @@ export type Native = {
   forgetPages(from: bigint, length: number): void;
   /** Children without a copy of our memory; `null` where libc can't. */
   readonly spawner: Spawner | null;
+  /** Switches to the file rights of another user; `null` where that is not supported. */
+  readonly credentials: Credentials | null;
 };
 
 /** A file in memory. */
@@ -116,6 +119,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     trimHeap: () => void mallocTrim?.(0),
     spawner: bindSpawner(libc),
+    credentials: optional(() => bindCredentials(libc)),
     forgetPages: (from, length) => void madvise(from, length, MADV_DONTNEED),
     mapFile: (fd, size) => {
       const address: unknown = mmap(null, size, PROT_READ_WRITE, MAP_SHARED, fd, 0);

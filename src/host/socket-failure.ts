@@ -64,6 +64,12 @@ export function notRemovable(code: ErrorCode): Refusal {
   return { why, hint: 'remove it, or take another path' };
 }
 
+/** For a service of another user, in a folder that untrusted users can change. */
+export function needsKoffi(): Refusal {
+  const why = 'other users can change its folder; to bind there with the rights of the service needs koffi';
+  return { why, hint: 'npm i koffi beside gsup, or use a folder that only root can change, such as /run' };
+}
+
 function ofHost({ host, port }: Extract<SocketAddress, { kind: 'tcp' }>, code: ErrorCode): Refusal | null {
   switch (code) {
     case 'EACCES':

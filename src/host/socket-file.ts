@@ -10,10 +10,15 @@ import {
   type Stats,
   unlinkSync,
 } from 'node:fs';
+import { dirname } from 'node:path';
+import { isGsupError } from '../core/error.ts';
 import type { SocketAddress } from '../core/service.ts';
+import { type Identity, isOtherUser } from './identity.ts';
+import { nativeNow } from './native.ts';
 import { LONGEST_PATH } from './socket-address.ts';
-import { cannotListen, heldBy, noSocket, notRemovable, tooLong } from './socket-failure.ts';
+import { cannotListen, heldBy, needsKoffi, noSocket, notRemovable, tooLong } from './socket-failure.ts';
 import { findListener } from './socket-table.ts';
+import { isTrustedPath } from './trusted-path.ts';
 
 /** asm-generic/fcntl.h: names a file without opening it, which a socket does not allow. */
 const O_PATH = 0o10000000;
@@ -21,7 +26,7 @@ const O_PATH = 0o10000000;
 type UnixAddress = Extract<SocketAddress, { kind: 'unix' }>;
 
 /** Makes room for a socket. @throws {GsupError} when the path can't be one, or something is there that lives or is no socket. */
-export function clearPath(address: UnixAddress): void {
+export function clearPath(address: UnixAddress, owner: Identity | null): void {
   const { path } = address;
   if (Buffer.byteLength(path) > LONGEST_PATH) throw cannotListen(address, tooLong(path));
   const stat = statOf(path);
@@ -30,10 +35,22 @@ export function clearPath(address: UnixAddress): void {
   const inode = findListener(address);
   if (inode !== null) throw cannotListen(address, heldBy(address, inode));
   try {
-    unlinkSync(path);
+    inFolder(address, owner, () => unlinkSync(path));
   } catch (error) {
+    if (isGsupError(error)) throw error;
     throw cannotListen(address, notRemovable((error as NodeJS.ErrnoException).code ?? 'unknown error'));
   }
+}
+
+/**
+ * Runs `work` on a socket's path. If another user can change where the path leads, it runs with the rights of the
+ * service's user. @throws {GsupError} if it can't switch to them.
+ */
+export function inFolder<T>(address: UnixAddress, owner: Identity | null, work: () => T): T {
+  if (!isOtherUser(owner) || isTrustedPath(dirname(address.path))) return work();
+  const done = nativeNow()?.credentials?.during(owner, work) ?? null;
+  if (done === null) throw cannotListen(address, needsKoffi());
+  return done.result;
 }
 
 /** `null` also for what can't be looked at: bind(2) will tell. */
@@ -76,10 +93,10 @@ export function changeMode(path: string, identity: string, mode: number): void {
 }
 
 /** Removes it if it still is that one. */
-export function removeFile(path: string, identity: string): void {
+export function removeFile(path: string, identity: string, owner: Identity | null): void {
   if (fileIdentity(path) !== identity) return;
   try {
-    unlinkSync(path);
+    inFolder({ kind: 'unix', path }, owner, () => unlinkSync(path));
   } catch {
     // Gone in this moment, or not ours to remove; the next one who binds there sees that nobody listens.
   }

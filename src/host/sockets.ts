@@ -3,12 +3,16 @@ import { closeSync } from 'node:fs';
 import type { HandedIn } from '../core/activation.ts';
 import { formatAddress } from '../core/address.ts';
 import type { SocketAddress, SocketSpec } from '../core/service.ts';
+import type { Identity } from './identity.ts';
 import { nativeNow } from './native.ts';
 import { type BoundSocket, type ErrorCode, type NativeSockets, nativeSocketsNow } from './native-sockets.ts';
 import { plainSockets } from './plain-sockets.ts';
 import { cannotListen, heldBy, heldByService, refusalOf } from './socket-failure.ts';
-import { changeMode, clearPath, fileIdentity, removeFile } from './socket-file.ts';
+import { changeMode, clearPath, fileIdentity, inFolder, removeFile } from './socket-file.ts';
 import { descriptorsOf, findListener, inodeOf, isListening, isOnlyListener, nameOf } from './socket-table.ts';
+
+type UnixAddress = Extract<SocketAddress, { kind: 'unix' }>;
+type TcpAddress = Extract<SocketAddress, { kind: 'tcp' }>;
 
 export type SocketsOptions = {
   /** What this process was started with: never bound, never closed, its files never removed. Default: nothing. */
@@ -24,6 +28,8 @@ type Held = {
   readonly kernelName: string;
   /** Of a Unix socket, where it is ours. */
   readonly file: string | null;
+  /** The identity of its service when it was bound. */
+  readonly owner: Identity | null;
 };
 
 /** What `::` may fail with where there is no IPv6. */
@@ -34,10 +40,16 @@ export class Sockets implements Disposable {
   readonly #handedIn: readonly HandedIn[];
   /** By service, then by address. */
   readonly #held = new Map<string, Map<string, Held>>();
+  readonly #owners = new Map<string, Identity | null>();
 
   constructor({ native, handedIn = [] }: SocketsOptions = {}) {
     this.#native = native;
     this.#handedIn = handedIn;
+  }
+
+  /** Sets the identity of a service, whose rights are used in folders that untrusted users can change. */
+  setOwner(service: string, owner: Identity | null): void {
+    this.#owners.set(service, owner);
   }
 
   /**
@@ -50,7 +62,7 @@ export class Sockets implements Disposable {
       return specs.map((spec) => {
         const held = this.#find(service, spec.address);
         if (held !== undefined) return this.#renew(service, held, spec);
-        const bound = this.#listen(spec);
+        const bound = this.#listen(service, spec);
         fresh.push(spec);
         return this.#hold(service, spec, bound);
       });
@@ -121,18 +133,19 @@ export class Sockets implements Disposable {
     return (this.#native === undefined ? nativeSocketsNow() : this.#native) ?? plainSockets;
   }
 
-  #listen({ address, backlog, mode }: SocketSpec): BoundSocket {
+  #listen(service: string, { address, backlog, mode }: SocketSpec): BoundSocket {
     this.#refuseOurOwn(address);
     const given = this.#given(address);
     if (given !== null) return given;
-    if (address.kind === 'unix') clearPath(address);
-    const bound = address.kind === 'unix' && mode !== null ? this.#bindWith(address, mode) : this.#bind(address);
+    const owner = this.#owners.get(service) ?? null;
+    if (address.kind === 'unix') clearPath(address, owner);
+    const bound = address.kind === 'unix' ? this.#bindFile(address, mode, owner) : this.#bind(address);
     if (typeof bound === 'string') throw this.#failure(address, bound);
     const code = this.#calls.listen(bound.fd, backlog);
     if (code === null) return bound;
     const file = address.kind === 'unix' ? fileIdentity(address.path) : null;
     bound.close();
-    if (address.kind === 'unix' && file !== null) removeFile(address.path, file);
+    if (address.kind === 'unix' && file !== null) removeFile(address.path, file, owner);
     throw this.#failure(address, code);
   }
 
@@ -142,25 +155,26 @@ export class Sockets implements Disposable {
   }
 
   /** bind(2) itself gives the mode: a later chmod could change what another user has put at the path. */
-  #bindWith(address: SocketAddress, mode: number): BoundSocket | ErrorCode {
-    const before = process.umask(0o777 & ~mode);
+  #bindFile(address: UnixAddress, mode: number | null, owner: Identity | null): BoundSocket | ErrorCode {
+    const before = mode === null ? null : process.umask(0o777 & ~mode);
     try {
-      return this.#bind(address);
+      return inFolder(address, owner, () => this.#calls.bind(address));
     } finally {
-      process.umask(before);
+      if (before !== null) process.umask(before);
     }
   }
 
-  #bind(address: SocketAddress): BoundSocket | ErrorCode {
+  #bind(address: TcpAddress): BoundSocket | ErrorCode {
     const bound = this.#calls.bind(address);
-    const isFallback = address.kind === 'tcp' && address.host === '::' && NO_IPV6.includes(bound as ErrorCode);
+    const isFallback = address.host === '::' && NO_IPV6.includes(bound as ErrorCode);
     return isFallback ? this.#calls.bind({ ...address, host: '0.0.0.0' }) : bound;
   }
 
   #hold(service: string, spec: SocketSpec, bound: BoundSocket): number {
     const kernelName = nameOf('self', bound.fd);
     const file = this.#given(spec.address) === null ? ownFile(spec.address, kernelName) : null;
-    return this.#keep(service, { spec, bound, kernelName, file });
+    const owner = this.#owners.get(service) ?? null;
+    return this.#keep(service, { spec, bound, kernelName, file, owner });
   }
 
   /** A held one with what else its spec may have become. */
@@ -188,7 +202,7 @@ export class Sockets implements Disposable {
     this.#held.get(service)?.delete(formatAddress(address));
     if (this.#held.get(service)?.size === 0) this.#held.delete(service);
     held.bound.close();
-    if (removesFile && held.file !== null && address.kind === 'unix') removeFile(address.path, held.file);
+    if (removesFile && held.file !== null && address.kind === 'unix') removeFile(address.path, held.file, held.owner);
   }
 
   #refuseOurOwn(address: SocketAddress): void {

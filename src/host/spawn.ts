@@ -4,9 +4,11 @@ import { setPriority } from 'node:os';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { OutputChannel, Streams } from './host.ts';
-import { type Command, statOf } from './interpreter.ts';
+import { identityOf } from './identity.ts';
+import type { Command } from './interpreter.ts';
 import { type Child, spawnNative } from './native-child.ts';
-import { findGroup, findUser } from './user.ts';
+import { rightsOf } from './rights.ts';
+import { startAs } from './start-as.ts';
 
 /** How a child's descriptors are laid: its streams, and from 3 on what else it gets. */
 type Laid = { readonly streams: Streams; readonly others: readonly ('ipc' | 'ignore' | number)[] };
@@ -18,21 +20,20 @@ export function startProcess(
   env: Readonly<Record<string, string>>,
   { streams, others }: Laid,
 ): Child {
-  const ids = identity(spec);
+  const identity = identityOf(spec);
   const channel = typeof streams.output === 'string' ? null : openChannel(streams.output, spec);
-  // Inherited by the child at fork; nothing else of this process creates files in between, for spawning is synchronous.
-  const before = spec.umask === null ? null : process.umask(spec.umask);
   const place = { cwd: spec.cwd, env, stdio: [streams.stdin, ...outputs(streams, channel), ...others] };
   try {
-    // Who must become another user, or is in our terminal or channel, needs Node's way.
-    const isPlain = channel !== null && ids.uid === undefined && ids.gid === undefined && !streams.isInTerminal;
-    const child = isPlain ? spawnNative({ ...command, ...place }) : null;
-    return child ?? spawn(command.file, command.args, { ...place, detached: !streams.isInTerminal, ...ids });
+    return startAs({ identity, umask: spec.umask }, (ids) => {
+      // Who must become another user, or is in our terminal or channel, needs Node's way.
+      const isPlain = channel !== null && ids.uid === undefined && ids.gid === undefined && !streams.isInTerminal;
+      const child = isPlain ? spawnNative({ ...command, ...place }) : null;
+      return child ?? spawn(command.file, command.args, { ...place, detached: !streams.isInTerminal, ...ids });
+    });
   } catch (error) {
     const [reason, exitStatus] = spawnFailure(command.file, error);
     throw new GsupError(reason, { exitStatus: exitStatus ?? EXIT.failed, cause: error });
   } finally {
-    if (before !== null) process.umask(before);
     channel?.close();
   }
 }
@@ -56,18 +57,6 @@ function outputs(
   return channel === null ? ['inherit', 'inherit'] : [channel.stdout, channel.stderr];
 }
 
-/** Whom it runs as. @throws {GsupError} when that isn't allowed. */
-export function identity(spec: ServiceSpec): { uid?: number; gid?: number } {
-  if (spec.user === null && spec.group === null) return {};
-  const user = spec.user === null ? null : findUser(spec.user);
-  const gid = spec.group === null ? (user?.gid ?? null) : findGroup(spec.group);
-  if (process.getuid?.() !== 0 && user !== null && user.uid !== process.getuid?.()) {
-    const hint = 'run gsup as root, or remove "user"';
-    throw new GsupError(`cannot run as the user ${spec.user}: only root may`, { exitStatus: EXIT.notExecutable, hint });
-  }
-  return { ...(user === null ? {} : { uid: user.uid }), ...(gid === null ? {} : { gid }) };
-}
-
 /** Sets the priority; refused is told and harms nothing. */
 export function applyNice(pid: number, nice: number): void {
   try {
@@ -77,12 +66,15 @@ export function applyNice(pid: number, nice: number): void {
   }
 }
 
-/** @throws {GsupError} 126 when it can't be entered. */
-export function checkCwd(cwd: string): void {
-  const stat = statOf(cwd);
-  if (stat?.isDirectory()) return;
-  const why = stat ? 'is not a directory' : 'does not exist, or may not be entered';
-  throw new GsupError(`cannot start in ${cwd}: it ${why}`, { exitStatus: EXIT.notExecutable, hint: 'check "cwd"' });
+/** @throws {GsupError} 126 if the user of the service can't enter its folder. */
+export function checkCwd(spec: Pick<ServiceSpec, 'cwd' | 'user' | 'group'>): void {
+  const { cwd, user } = spec;
+  const rights = rightsOf(identityOf(spec));
+  if (rights.canEnter(cwd)) return;
+  const stat = rights.stat(cwd);
+  const denied = user === null ? 'it may not be entered' : `the user ${user} may not enter it`;
+  const why = stat === null ? `it does not exist, or ${denied}` : stat.isDirectory() ? denied : 'it is not a directory';
+  throw new GsupError(`cannot start in ${cwd}: ${why}`, { exitStatus: EXIT.notExecutable, hint: 'check "cwd"' });
 }
 
 /** Errors of exec that no other try will help, and their exit status; everything else (no memory, no fds) may pass. */

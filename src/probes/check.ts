@@ -5,6 +5,7 @@ import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { execa } from 'execa';
+import { isGsupError } from '../core/error.ts';
 import type { Check } from '../core/service.ts';
 import { huntConnection, type Target } from './hunt.ts';
 import { limit } from './limit.ts';
@@ -17,10 +18,8 @@ export type ActiveCheck = Extract<Check, { kind: 'http' | 'tcp' | 'exec' }>;
 export type Surroundings = {
   readonly cwd: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Whom programs run as, where that is somebody else. */
-  readonly uid?: number;
-  readonly gid?: number;
-  readonly umask?: number;
+  /** Starts a program as the user of the service, with these ids in its options. Default: as the user of gsup. */
+  startAs?<T>(start: (ids: { readonly uid?: number; readonly gid?: number }) => T): T;
   /** For an instance that shares its socket with others: whether it was this one that took a connection. */
   readonly isOurs?: IsOurs;
   /** Whether it waits for connections at all; `null`: that can't be told. Before it does, it is of no use to look for its answer. */
@@ -70,28 +69,33 @@ export async function checkOnce(
 /** Runs a program to its end: `null` for exit 0, else the reason. Aborted, it and its group are killed. */
 export async function runProgram(
   argv: readonly [string, ...string[]],
-  { cwd, environment, uid, gid, umask }: Surroundings,
+  { cwd, environment, startAs }: Surroundings,
   signal: AbortSignal,
 ): Promise<string | null> {
   if (signal.aborted) return 'not in time';
   const [file, ...args] = argv;
-  // Inherited at fork; nothing else of this process creates files in between.
-  const before = umask === undefined ? null : process.umask(umask);
-  const subprocess = execa(file, args, {
-    cwd,
-    ...(uid === undefined ? {} : { uid }),
-    ...(gid === undefined ? {} : { gid }),
-    env: environment as Record<string, string>,
-    extendEnv: false,
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-    detached: true,
-    reject: false,
-    cleanup: false,
-    buffer: false,
-  });
-  if (before !== null) process.umask(before);
+  const start = (ids: { readonly uid?: number; readonly gid?: number }) =>
+    execa(file, args, {
+      cwd,
+      ...ids,
+      env: environment as Record<string, string>,
+      extendEnv: false,
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+      detached: true,
+      reject: false,
+      cleanup: false,
+      buffer: false,
+    });
+  let subprocess: ReturnType<typeof start>;
+  try {
+    subprocess = startAs === undefined ? start({}) : startAs(start);
+  } catch (error) {
+    // For example because the user has been deleted.
+    if (!isGsupError(error)) throw error;
+    return `cannot execute ${file}: ${error.message}`;
+  }
   const end = () => {
     if (subprocess.pid === undefined) return;
     try {

@@ -48,7 +48,7 @@ export class AutomaticRestarts {
   }
 
   #begin(spec: ServiceSpec): Running {
-    const { name, watch, schedule, cwd } = spec;
+    const { name, watch, schedule, cwd, user } = spec;
     const problem = (reason: string) => this.#options.tell({ phase: 'notice', level: 'warn', service: name, reason });
     const ends = [
       ...(watch === null
@@ -57,6 +57,7 @@ export class AutomaticRestarts {
             onChange({
               policy: watch,
               folder: cwd,
+              isForeign: user !== null,
               clock: systemClock,
               changed: (file) => this.#restart(name, `${file} has changed`, isUp),
               problem,
@@ -93,5 +94,5 @@ function isSteady({ name }: InstanceState): boolean {
 }
 
 function keyOf(spec: ServiceSpec | undefined): string {
-  return spec === undefined ? '' : JSON.stringify([spec.watch, spec.schedule, spec.cwd]);
+  return spec === undefined ? '' : JSON.stringify([spec.watch, spec.schedule, spec.cwd, spec.user]);
 }

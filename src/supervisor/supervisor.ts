@@ -253,7 +253,7 @@ export class Supervisor {
   #openSockets(services: readonly string[]): void {
     for (const name of services) {
       const { spec } = this.#state.services[name] ?? {};
-      if (spec !== undefined && spec.sockets.length > 0) this.#options.host.openSockets(name, spec.sockets);
+      if (spec !== undefined && spec.sockets.length > 0) this.#options.host.openSockets(spec);
     }
   }
 

@@ -1,8 +1,10 @@
 /** Changes of files, told once they have settled. */
-import { isAbsolute, relative, sep } from 'node:path';
+import { lstatSync, readlinkSync } from 'node:fs';
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path';
 import { watch as watchFiles } from 'chokidar';
 import picomatch from 'picomatch';
 import type { WatchPolicy } from '../core/service.ts';
+import { isTrustedPath } from '../host/trusted-path.ts';
 import type { Clock } from './clock.ts';
 
 /** Names that change all the time and belong to no program. */
@@ -13,6 +15,8 @@ export type Watching = {
   readonly policy: WatchPolicy;
   /** Where relative ignores begin. */
   readonly folder: string;
+  /** Whether the service has a user of its own: links are not followed, as they could lead anywhere. */
+  readonly isForeign: boolean;
   readonly clock: Clock;
   /** Hears of the last file that has changed, from the folder. */
   changed(file: string): void;
@@ -21,10 +25,15 @@ export type Watching = {
 };
 
 /** Watches until the result is called. */
-export function onChange({ policy, folder, clock, changed, problem }: Watching): () => void {
-  const isIgnored = ignoring(policy, folder);
+export function onChange({ policy, folder, isForeign, clock, changed, problem }: Watching): () => void {
+  const isNamed = ignoring(policy, folder);
+  // Not chokidar's followSymlinks: it reports each link that it does not follow as a change.
+  const isIgnored = isForeign ? (path: string) => isNamed(path) || isLink(path) : isNamed;
   let cancel = () => {};
-  const watcher = watchFiles([...policy.paths], { ignoreInitial: true, ignored: isIgnored });
+  const paths = isForeign ? policy.paths.flatMap((path) => targetOf(path) ?? []) : [...policy.paths];
+  if (paths.length < policy.paths.length)
+    problem('cannot watch a link that another user can change; name its target instead');
+  const watcher = watchFiles(paths, { ignoreInitial: true, ignored: isIgnored });
   watcher.on('all', (_, path) => {
     cancel();
     cancel = clock.after(policy.debounceMs, () => changed(relative(folder, path) || path));
@@ -34,6 +43,30 @@ export function onChange({ policy, folder, clock, changed, problem }: Watching):
     cancel();
     void watcher.close();
   };
+}
+
+/** The limit of the kernel (MAXSYMLINKS). */
+const MOST_LINKS = 40;
+
+/** Resolves links that root controls (`current -> releases/5`); `null` for a link that another user can change. */
+function targetOf(path: string): string | null {
+  let target = path;
+  for (let links = 0; links < MOST_LINKS; links++) {
+    const stats = lstatSync(target, { throwIfNoEntry: false });
+    if (stats?.isSymbolicLink() !== true) return target;
+    if (stats.uid !== 0 || !isTrustedPath(dirname(target))) return null;
+    target = resolve(dirname(target), readlinkSync(target));
+  }
+  return null;
+}
+
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    // It has been removed meanwhile.
+    return false;
+  }
 }
 
 /** By a name anywhere, a path, or a glob from the folder. */

@@ -77,6 +77,7 @@ function factsOf({
     ...optional('after', needs.join(', ')),
     ...optional('before', dependents.join(', ')),
     ...optional('user', spec.user ?? ''),
+    ...optional('group', spec.group ?? ''),
     ...optional('memory', spec.memoryLimitBytes === null ? '' : `restart above ${formatSize(spec.memoryLimitBytes)}`),
     ...optional('watch', spec.watch?.paths.join(', ') ?? ''),
     ...optional('schedule', spec.schedule ?? ''),

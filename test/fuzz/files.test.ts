@@ -216,7 +216,7 @@ test('the first line of a script', () => {
       unlessRefused(() => {
         writeFileSync(script, input, { mode: 0o755 });
         const program = { kind: 'script', script, args: [], interpreter: null, interpreterArgs: [] } as const;
-        resolveCommand(program, folder.path, process.env['PATH']);
+        resolveCommand({ ...serviceSpec(), program, cwd: folder.path }, process.env['PATH']);
       }),
   });
 });

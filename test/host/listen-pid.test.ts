@@ -83,18 +83,29 @@ test('it only names what is to be run', () => {
     args: ['-c', 'unset PWD; export LISTEN_PID=$$; exec "$@"', 'sh', '/bin/app', 'x'],
     env: { A: '1' },
   });
-  expect(withListenPid('/bin/app', [], { PWD: '/x', 'a.b': '1' })).toEqual({
-    file: '/bin/sh',
-    args: [
-      '-c',
-      'PWD=$1; shift; export LISTEN_PID=$$; exec "$@"',
-      'sh',
-      '/x',
-      '/usr/bin/env',
-      '--',
-      'a.b=1',
-      '/bin/app',
-    ],
-    env: { PWD: '/x' },
-  });
+});
+
+test('no value of a variable is on a command line of the launch, whatever its name is', () => {
+  const names = [
+    'spring.datasource.password',
+    'x-token',
+    '-u',
+    '1st',
+    'a b',
+    'a"b$c\\d\'e#f',
+    'IFS',
+    'UID',
+    'line\nfeed',
+  ];
+  const env = { PATH, ...Object.fromEntries(names.map((name) => [name, 'hunter2-secret'])) };
+  const launch = withListenPid(process.execPath, ['-e', TELL], env);
+  expect([launch.file, ...launch.args].join(' ')).not.toContain('hunter2');
+  const { pid, env: its } = run(process.execPath, ['-e', TELL], env);
+  expect(its).toEqual([...Object.entries(env).map(([k, v]) => `${k}=${v}`), `LISTEN_PID=${pid}`].sort());
+});
+
+test('a value as long as the kernel allows fits, for it is passed once', () => {
+  const env = { PATH, 'a.b': 'x'.repeat(128 * 1024 - 20) };
+  const { env: its } = run(process.execPath, ['-e', TELL], env);
+  expect(its).toContain(`a.b=${env['a.b']}`);
 });

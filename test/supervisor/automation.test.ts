@@ -48,6 +48,7 @@ test('what is ignored by name, path or glob is no change, what is watched is one
   const end = onChange({
     policy: { paths: [folder.path], ignore: ['logs', './tmp', 'maps/*.map'], debounceMs: 20 },
     folder: folder.path,
+    isForeign: false,
     clock: {
       now: () => 0,
       after: (ms, callback) => {
