@@ -6,7 +6,6 @@ import { AdoptedRun } from './adopted-run.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Handover } from './handover.ts';
 import type { Host, HostRun, ProgramPlace, RunIdentity, RunListener, SpawnRequest } from './host.ts';
-import { identityOf } from './identity.ts';
 import { LocalRun } from './local-run.ts';
 import { readProcFile } from './proc-file.ts';
 import { ProcessTree } from './process-tree.ts';
@@ -55,8 +54,7 @@ export class LocalHost implements Host {
     // The user is looked up at each start of a program: if it has been deleted by then, that start fails.
     const place = {
       cwd: spec.cwd,
-      startAs: <T>(start: (ids: { readonly uid?: number; readonly gid?: number }) => T): T =>
-        startAs({ identity: identityOf(spec), umask: spec.umask }, start),
+      startAs: <T>(start: (ids: { readonly uid?: number; readonly gid?: number }) => T): T => startAs(spec, start),
     };
     const environmentOf = (one: ServiceSpec) => instanceEnvironment(one, of.index, { token, linkPath }, environment);
     try {

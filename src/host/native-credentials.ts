@@ -27,10 +27,10 @@ type Ids = { readonly uid: number; readonly gid: number; readonly groups: readon
 
 export type Credentials = {
   /**
-   * Runs `work`, which must be synchronous, with the file rights of a user. A child started by it has these groups.
-   * `null` where this process may not switch.
+   * Runs `work`, which must be synchronous, with the groups of a user, which a child started by it keeps, and, unless
+   * `fileRights` is `own`, with the file rights of that user. `null` where this process may not switch.
    */
-  during<T>(ids: Ids, work: () => T): { readonly result: T } | null;
+  during<T>(ids: Ids, work: () => T, fileRights?: 'user' | 'own'): { readonly result: T } | null;
   /** Whether the current rights allow executing a file; `null` where the kernel lacks faccessat2(2). */
   mayExecute(path: string): boolean | null;
 };
@@ -62,7 +62,7 @@ export function bindCredentials(libc: LibraryHandle): Credentials | null {
     return Number(setfsuid(uid)) === uid;
   };
   return {
-    during: ({ uid, gid, groups }, work) => {
+    during: ({ uid, gid, groups }, work, fileRights = 'user') => {
       const own = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0, groups: getGroups() };
       const capabilities = Buffer.alloc(24);
       if (own.groups === null || process.getgid?.() !== own.gid || Number(capget(header, capabilities)) !== 0)
@@ -72,11 +72,13 @@ export function bindCredentials(libc: LibraryHandle): Credentials | null {
       const fewer = Buffer.from(capabilities);
       fewer.writeUInt32LE((fewer.readUInt32LE(0) & ~(1 << CAP_SETGID)) >>> 0, 0);
       const isDumpable = Number(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)) === 1;
-      const steps: readonly (readonly [enter: () => boolean, leave: () => boolean])[] = [
+      type Step = readonly [enter: () => boolean, leave: () => boolean];
+      const asUser: Step = [() => putFsUid(uid), () => putFsUid(own.uid)];
+      const steps: readonly Step[] = [
         [() => putGroups(Uint32Array.from(groups)), () => putGroups(ownGroups)],
         [() => putGid(gid), () => putGid(own.gid)],
         [() => Number(capset(header, fewer)) === 0, () => Number(capset(header, capabilities)) === 0],
-        [() => putFsUid(uid), () => putFsUid(own.uid)],
+        ...(fileRights === 'user' ? [asUser] : []),
       ];
       let entered = 0;
       try {

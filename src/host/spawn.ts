@@ -8,7 +8,7 @@ import { identityOf } from './identity.ts';
 import type { Command } from './interpreter.ts';
 import { type Child, spawnNative } from './native-child.ts';
 import { rightsOf } from './rights.ts';
-import { startAs } from './start-as.ts';
+import { folderRights, startAs } from './start-as.ts';
 
 /** How a child's descriptors are laid: its streams, and from 3 on what else it gets. */
 type Laid = { readonly streams: Streams; readonly others: readonly ('ipc' | 'ignore' | number)[] };
@@ -20,11 +20,10 @@ export function startProcess(
   env: Readonly<Record<string, string>>,
   { streams, others }: Laid,
 ): Child {
-  const identity = identityOf(spec);
   const channel = typeof streams.output === 'string' ? null : openChannel(streams.output, spec);
   const place = { cwd: spec.cwd, env, stdio: [streams.stdin, ...outputs(streams, channel), ...others] };
   try {
-    return startAs({ identity, umask: spec.umask }, (ids) => {
+    return startAs(spec, (ids) => {
       // Who must become another user, or is in our terminal or channel, needs Node's way.
       const isPlain = channel !== null && ids.uid === undefined && ids.gid === undefined && !streams.isInTerminal;
       const child = isPlain ? spawnNative({ ...command, ...place }) : null;
@@ -69,8 +68,8 @@ export function applyNice(pid: number, nice: number): void {
 /** @throws {GsupError} 126 if the user of the service can't enter its folder. */
 export function checkCwd(spec: Pick<ServiceSpec, 'cwd' | 'user' | 'group'>): void {
   const { cwd, user } = spec;
+  if (folderRights(spec) !== null) return;
   const rights = rightsOf(identityOf(spec));
-  if (rights.canEnter(cwd)) return;
   const stat = rights.stat(cwd);
   const denied = user === null ? 'it may not be entered' : `the user ${user} may not enter it`;
   const why = stat === null ? `it does not exist, or ${denied}` : stat.isDirectory() ? denied : 'it is not a directory';

@@ -162,6 +162,15 @@ testAsRoot('a folder that the user may not enter is not entered for it', async (
   expect(home.lines('api:0').join()).not.toContain(secret);
 });
 
+testAsRoot('a folder that only root may enter is the working directory where only root decides on it', async () => {
+  await using home = new Home();
+  const cwd = join(home.folder, 'work');
+  mkdirSync(cwd, { mode: 0o700 });
+  const command = ['sh', '-c', 'readlink /proc/self/cwd; exec sleep 1000'];
+  await home.ok(['start', services(home, { api: { command, cwd, user: 'nobody' } })]);
+  expect(await home.said('api:0', /work/)).toBe(cwd);
+});
+
 testAsRoot("a Unix socket in a user's folder is that user's, and can't be led into a folder of root's", async () => {
   await using home = new Home();
   const own = join(openFolder(home.folder, 'app', NOBODY), 'run');
