@@ -22,6 +22,15 @@ export function listProc(): readonly string[] {
   return withDescriptor(() => readdirSync('/proc'));
 }
 
+/** Memory of this process, 0 where it can't be read. Node's own call opens a file too, without a reserve. */
+export function residentBytes(): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readProcFile('/proc/self/status'))?.[1] ?? 0) * 1_024;
+  } catch {
+    return 0;
+  }
+}
+
 let reserve: number | null = null;
 
 /**
@@ -33,7 +42,7 @@ function withDescriptor<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EMFILE' || reserve === null) throw error;
+    if (!isShortage(error) || reserve === null) throw error;
     closeSync(reserve);
     try {
       return read();
@@ -42,6 +51,12 @@ function withDescriptor<T>(read: () => T): T {
       reserve = openReserve();
     }
   }
+}
+
+/** Whether an action failed for want of descriptors, ours or those of the whole machine: it may be tried again later. */
+export function isShortage(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE';
 }
 
 function openReserve(): number | null {

@@ -1,0 +1,164 @@
+/** A foreign user keeps root's daemon busy or takes its connections: it answers, restarts services and stays small. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { freePort } from '../kit/gsup.ts';
+import { Home } from '../kit/home.ts';
+
+const NOBODY = 65_534;
+const ANSWER_MS = 2_000;
+const CEILING_MS = 20_000;
+const GROWTH_KB = 100_000;
+const BIN = join(import.meta.dirname, '../../bin/gsup.js');
+
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn('skipped: only root can play another user');
+
+/** A program of the foreign user; its first line says that it is at work. */
+class Attacker implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  readonly atWork: Promise<string>;
+
+  constructor(program: string, ...args: readonly string[]) {
+    this.#child = spawn(process.execPath, ['-e', program, ...args], {
+      uid: NOBODY,
+      gid: NOBODY,
+      cwd: '/',
+      env: {},
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#ended = new Promise((resolve) => this.#child.once('close', resolve));
+    this.atWork = new Promise((resolve, reject) => {
+      this.#child.stdout?.setEncoding('utf8').once('data', resolve);
+      this.#child.once('close', () => reject(new Error('the attacker ended before it was at work')));
+    });
+    this.atWork.catch(() => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}
+
+/** Keeps `count` connections open for 8 s and writes `payload` on each as fast as it is taken; reconnects. */
+const FLOOD = `
+const { connect } = require('node:net');
+const [path, count, payload] = process.argv.slice(1);
+const end = Date.now() + 8000;
+let opened = 0;
+const open = () => {
+  if (Date.now() > end || opened > 5000) return;
+  opened++;
+  const socket = connect(path);
+  const write = () => { while (payload !== '' && Date.now() < end && socket.write(payload)); };
+  socket.on('connect', () => { write(); console.log('at work'); }).on('drain', write);
+  socket.on('error', () => {}).on('close', () => setTimeout(open, 5));
+};
+for (let n = 0; n < Number(count); n++) open();
+setTimeout(() => process.exit(), 9000);
+`;
+
+const SERVICES = {
+  services: { api: { command: ['sh', '-c', 'echo "link $GSUP_LINK id $GSUP_ID"; exec sleep 1000'] } },
+};
+
+type Started = { readonly pid: number; readonly link: string };
+
+/** A daemon with one service, under a limit of open files where one is given. */
+async function started(home: Home, openFiles: number | null = null): Promise<Started> {
+  const file = home.write('services.json', JSON.stringify(SERVICES));
+  const limit = openFiles === null ? [] : ['prlimit', `--nofile=${openFiles}`];
+  const [program = '', ...args] = [...limit, process.execPath, BIN, 'start', file];
+  const { status, stderr } = spawnSync(program, args, {
+    env: { ...process.env, GSUP_HOME: home.path },
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(stderr);
+  const [, link = ''] = /link (\S+) id/.exec(await home.said('api:0', /link/)) ?? [];
+  return { pid: await home.daemonPid(), link };
+}
+
+function memoryKb(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+}
+
+/** How long the daemon takes to list its instances; at most the ceiling. */
+async function answerMs(home: Home): Promise<number> {
+  const began = performance.now();
+  const late = new Promise<number>((resolve) => setTimeout(() => resolve(CEILING_MS), CEILING_MS).unref());
+  const answered = home.call('/v1/instances').then(({ status }) => (status === 200 ? 0 : CEILING_MS));
+  return (await Promise.race([answered, late])) + performance.now() - began;
+}
+
+/** Kills the service, and asks the daemon until the next run says the token of it. */
+async function killsAndSeesRestart(home: Home): Promise<string> {
+  const before = await home.instance('api:0');
+  process.kill(before.pid ?? 0, 'SIGKILL');
+  await home.record('spawned', 'api:0', home.records.filter(({ phase }) => phase === 'spawned').length + 1);
+  const lines = await home.until('the next run', () => {
+    const found = home.lines('api:0').filter((line) => line.startsWith('link'));
+    return found.length > 1 ? found : undefined;
+  });
+  return lines.at(-1) ?? '';
+}
+
+/** An app that says hello and ready on the link: its report is in the journal. */
+async function saysHello(home: Home, path: string, id: string, phase: string): Promise<void> {
+  const began = performance.now();
+  let socket: Socket | undefined;
+  const open = (): void => {
+    const opened = connect(path);
+    opened.on('error', () => {});
+    opened.on('connect', () => {
+      opened.write(`{"type":"hello","id":"${id}","pid":null}\n{"type":"phase","phase":"${phase}"}\n`);
+    });
+    socket = opened;
+  };
+  open();
+  // An app of the library comes again by itself.
+  const again = setInterval(() => {
+    if (socket?.destroyed === true && performance.now() - began < CEILING_MS) open();
+  }, 50);
+  try {
+    await home.until(`the phase ${phase}`, () =>
+      home.records.some((one) => (one as { appPhase?: string }).appPhase === phase) ? true : undefined,
+    );
+  } finally {
+    clearInterval(again);
+    socket?.destroy();
+  }
+}
+
+const HELLO = '{"type":"hello","id":"00000000-0000-4000-8000-000000000000","pid":1}\n';
+const FLOODS: Readonly<Record<string, readonly [count: number, payload: string]>> = {
+  newlines: [2, '\n'.repeat(65_536)],
+  'hellos with a wrong token': [20, HELLO.repeat(800)],
+  'lines without an end': [20, 'x'.repeat(65_536)],
+  'maps without a type': [20, '{}\n'.repeat(20_000)],
+  'silent connections': [1_100, ''],
+};
+
+describe.skipIf(!isRoot)('a foreign user on the link', () => {
+  for (const [name, [count, payload]] of Object.entries(FLOODS)) {
+    test(`floods it with ${name}: the daemon answers, restarts a service and hears its app`, async () => {
+      await using home = new Home();
+      const { pid, link } = await started(home, 1024);
+      const before = memoryKb(pid);
+      await using attacker = new Attacker(FLOOD, link, String(count), payload);
+      await attacker.atWork;
+      for (let round = 0; round < 20; round++) expect(await answerMs(home)).toBeLessThan(ANSWER_MS);
+      const said = await killsAndSeesRestart(home);
+      const [, , , id = ''] = said.split(' ');
+      await saysHello(home, link, id, 'warming');
+      expect(await answerMs(home)).toBeLessThan(ANSWER_MS);
+      expect(await home.daemonPid()).toBe(pid);
+      expect(memoryKb(pid) - before).toBeLessThan(GROWTH_KB);
+    });
+  }
+});
+
+void freePort;
