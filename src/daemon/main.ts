@@ -18,6 +18,7 @@ import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { type Lock, takeLock, whenGone } from './lock.ts';
 import { Rest } from './rest.ts';
+import { surviveShortage } from './shortage.ts';
 import { captureSignals } from './signals.ts';
 
 /** A reply that is on its way holds up the end for so long at most. */
@@ -63,6 +64,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   const daemon = await Daemon.open({ home, version, onRecord, handedIn: sockets });
   const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
     claim(await read(), (text) => daemon.notice(text, 'warn'));
+  const endSurvival = surviveShortage((text) => daemon.notice(text, 'error'));
   let finish: (status: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {
     finish = resolve;
@@ -120,6 +122,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   reaper?.close();
   automation.close();
   rest.close();
+  endSurvival();
   return status;
 }
 
@@ -128,7 +131,8 @@ async function listen(server: Server, home: Home): Promise<void> {
   const { path, release } = socketPath(home.socket, home.folder);
   const before = process.umask(0o177);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    // Later ones are failed accepts: the next connection is tried again.
+    server.on('error', reject);
     server.listen(path, resolve);
     // The socket is bound when listen returns.
     process.umask(before);

@@ -11,9 +11,8 @@ let limit: number | null = null;
 /** `fd` has just been opened, and the kernel gives the lowest that is free. @throws when few are left behind it. */
 export function checkRoom(fd: number): void {
   if (fd < openFilesLimit() - KEPT_FREE) return;
-  throw new Error(
-    `EMFILE: ${openFilesLimit()} descriptors are too few for another instance (ulimit -n; LimitNOFILE= of a unit)`,
-  );
+  const why = `${openFilesLimit()} descriptors are too few for another instance (ulimit -n; LimitNOFILE= of a unit)`;
+  throw Object.assign(new Error(`EMFILE: ${why}`), { code: 'EMFILE' });
 }
 
 /** Whether a connection with this descriptor leaves enough for everything else: `plenty`, `enough`, or `none`. */

@@ -3,6 +3,7 @@
  * not know, which is each of these: a look at all processes took three to six times as long, most of it for memory.
  */
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { isShortage } from '../core/error.ts';
 
 const FIRST_BYTES = 16 * 1024;
 let shared: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -53,10 +54,14 @@ function withDescriptor<T>(read: () => T): T {
   }
 }
 
-/** Whether an action failed for want of descriptors, ours or those of the whole machine: it may be tried again later. */
-export function isShortage(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'EMFILE' || code === 'ENFILE';
+/** Whether no descriptor is left at this moment. */
+export function isShort(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return false;
+  } catch (error) {
+    return isShortage(error);
+  }
 }
 
 function openReserve(): number | null {

@@ -5,10 +5,11 @@ import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
 import { execa } from 'execa';
+import { isShortage } from '../core/error.ts';
 import type { Check } from '../core/service.ts';
 import { huntConnection, type Target } from './hunt.ts';
 import { limit } from './limit.ts';
-import { type IsOurs, NOBODY_TOOK_IT, OTHERS_ANSWER, takenBy, untilOursAnswers } from './ownership.ts';
+import { type IsOurs, NOBODY_TOOK_IT, NOT_ASKED, OTHERS_ANSWER, takenBy, untilOursAnswers } from './ownership.ts';
 import { pause } from './pause.ts';
 
 /** The checks that ask; `log`, `message`, `notify` and `fd` are told. */
@@ -33,6 +34,7 @@ const LOOKS_BEFORE_REQUEST = 3;
 const LISTENING_LOOK_MS = 30;
 /** The rest of a small answer is taken, so that its server sees no broken connection; an endless one is cut. */
 const BODY_MS = 100;
+const BODY_BYTES = 64 * 1024;
 
 /**
  * Resolves with `null` when it is well, with OTHERS_ANSWER when only others were met, else with the reason. Ends within
@@ -62,6 +64,9 @@ export async function checkOnce(
       case 'exec':
         return await runProgram(check.argv, place, limited.signal);
     }
+  } catch (error) {
+    if (!isShortage(error)) throw error;
+    return NOT_ASKED;
   } finally {
     limited.end();
   }
@@ -108,6 +113,7 @@ export async function runProgram(
   if (signal.aborted) return 'not in time';
   if (result.exitCode === 0) return null;
   if (result.exitCode !== undefined) return `exit ${result.exitCode}`;
+  if (isShortage(result)) return NOT_ASKED;
   return result.signal
     ? `killed by ${result.signal}`
     : `cannot execute ${file}: ${'code' in result ? result.code : 'unknown'}`;
@@ -204,8 +210,12 @@ async function restOf(response: IncomingMessage, signal: AbortSignal): Promise<v
     response.once('end', resolve).once('close', resolve);
     rest.signal.addEventListener('abort', resolve, { once: true });
   });
+  let bytes = 0;
   response.on('error', () => {});
-  response.resume();
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES) response.destroy();
+  });
   await ended;
   rest.end();
 }
@@ -232,6 +242,7 @@ async function askTcp({ host, port }: Target, { isOurs, over }: Asked, signal: A
 }
 
 function reasonOf(error: unknown): string {
+  if (isShortage(error)) return NOT_ASKED;
   const { name, code, message } = error as NodeJS.ErrnoException;
   return name === 'AbortError' ? 'no answer in time' : (code ?? message);
 }
