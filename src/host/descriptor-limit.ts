@@ -5,6 +5,8 @@ import { readProcFile } from './proc-file.ts';
 const KEPT_FREE = 48;
 /** Connections leave room for the descriptors of a new run, too. */
 const KEPT_FROM_CONNECTIONS = 2 * KEPT_FREE;
+const MOST_HTTP_CONNECTIONS = 256;
+const HTTP_SHARE = 8;
 
 let limit: number | null = null;
 
@@ -19,6 +21,11 @@ export function checkRoom(fd: number): void {
 export function roomBehind(fd: number): 'plenty' | 'enough' | 'none' {
   if (fd < openFilesLimit() - KEPT_FROM_CONNECTIONS) return 'plenty';
   return fd < openFilesLimit() - KEPT_FREE / 2 ? 'enough' : 'none';
+}
+
+/** How many connections of the HTTP page may be open: their descriptors are a small part of all. */
+export function mostHttpConnections(): number {
+  return Math.min(MOST_HTTP_CONNECTIONS, Math.floor(openFilesLimit() / HTTP_SHARE));
 }
 
 /** Node raises the soft limit to the hard one when it starts. */

@@ -1,10 +1,10 @@
 /** One check of each kind, once: whether an instance answers. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { execa } from 'execa';
 import { isShortage } from '../core/error.ts';
 import type { Check } from '../core/service.ts';
 import { huntConnection, type Target } from './hunt.ts';
@@ -80,23 +80,23 @@ export async function runProgram(
 ): Promise<string | null> {
   if (signal.aborted) return 'not in time';
   const [file, ...args] = argv;
+  let subprocess: ChildProcess;
   // Inherited at fork; nothing else of this process creates files in between.
   const before = umask === undefined ? null : process.umask(umask);
-  const subprocess = execa(file, args, {
-    cwd,
-    ...(uid === undefined ? {} : { uid }),
-    ...(gid === undefined ? {} : { gid }),
-    env: environment as Record<string, string>,
-    extendEnv: false,
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-    detached: true,
-    reject: false,
-    cleanup: false,
-    buffer: false,
-  });
-  if (before !== null) process.umask(before);
+  try {
+    subprocess = spawn(file, args, {
+      cwd,
+      ...(uid === undefined ? {} : { uid }),
+      ...(gid === undefined ? {} : { gid }),
+      env: environment as Record<string, string>,
+      stdio: 'ignore',
+      detached: true,
+    });
+  } catch (error) {
+    return notExecuted(file, error);
+  } finally {
+    if (before !== null) process.umask(before);
+  }
   const end = () => {
     if (subprocess.pid === undefined) return;
     try {
@@ -106,17 +106,27 @@ export async function runProgram(
     }
   };
   signal.addEventListener('abort', end, { once: true });
-  const result = await subprocess;
+  const failure = await failureOf(subprocess, file);
   signal.removeEventListener('abort', end);
   // What it has left behind in its group would pile up, check by check.
   end();
-  if (signal.aborted) return 'not in time';
-  if (result.exitCode === 0) return null;
-  if (result.exitCode !== undefined) return `exit ${result.exitCode}`;
-  if (isShortage(result)) return NOT_ASKED;
-  return result.signal
-    ? `killed by ${result.signal}`
-    : `cannot execute ${file}: ${'code' in result ? result.code : 'unknown'}`;
+  return signal.aborted ? 'not in time' : failure;
+}
+
+/** Why a program has not ended well, once it has ended; `null`: it has. */
+function failureOf(subprocess: ChildProcess, file: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    subprocess.on('error', (error) => resolve(notExecuted(file, error)));
+    subprocess.once('exit', (code, signal) => {
+      if (code === 0) resolve(null);
+      else resolve(code === null ? `killed by ${signal}` : `exit ${code}`);
+    });
+  });
+}
+
+function notExecuted(file: string, error: unknown): string {
+  if (isShortage(error)) return NOT_ASKED;
+  return `cannot execute ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`;
 }
 
 type Asked = {

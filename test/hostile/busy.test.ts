@@ -161,4 +161,124 @@ describe.skipIf(!isRoot)('a foreign user on the link', () => {
   }
 });
 
-void freePort;
+/** Lines of the app itself, over its own link, as fast as they are taken. */
+const FLOODER = `
+const { connect } = require('node:net');
+const socket = connect(process.env.GSUP_LINK);
+const line = '{"type":"phase","phase":"busy","pending":{"requests":1}}\\n';
+socket.write('{"type":"hello","id":"' + process.env.GSUP_ID + '","pid":' + process.pid + '}\\n');
+const end = Date.now() + 8000;
+const write = () => { while (Date.now() < end && socket.write(line.repeat(500))); };
+socket.on('drain', write).on('error', () => {});
+write();
+if (process.send) { const message = () => { if (Date.now() < end) process.send('noise'.repeat(50), () => message()); }; for (let n = 0; n < 50; n++) message(); }
+setInterval(() => {}, 1000);
+`;
+
+test('a service that floods its own link and channel is slowed down with one notice, and the journal stays small', async () => {
+  await using home = new Home();
+  const script = home.write('flooder.cjs', FLOODER);
+  await home.ok(['start', script, '--name', 'flooder']);
+  await home.ok(['start', '--name', 'api', '--', 'sleep', '1000']);
+  const pid = await home.daemonPid();
+  const before = memoryKb(pid);
+  await home.until('the notice', () => home.records.find(({ phase }) => phase === 'notice'));
+  const began = performance.now();
+  for (let round = 0; round < 30; round++) expect(await answerMs(home)).toBeLessThan(ANSWER_MS);
+  process.kill((await home.instance('api:0')).pid ?? 0, 'SIGKILL');
+  await home.record('spawned', 'api:0', 2);
+  const phases = home.records.filter(({ phase }) => phase === 'app-phase').length;
+  const seconds = (performance.now() - began) / 1_000;
+  expect(phases).toBeLessThan(300 + 10 * seconds);
+  expect(home.records.filter(({ phase }) => phase === 'notice')).toHaveLength(1);
+  expect(await home.daemonPid()).toBe(pid);
+  expect(memoryKb(pid) - before).toBeLessThan(GROWTH_KB);
+});
+
+/** The limit of open files of a process, which may open nothing more when it is 3. */
+function limitFiles(pid: number, count: number): void {
+  const { status, stderr } = spawnSync('prlimit', [`--pid=${pid}`, `--nofile=${count}:`], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+}
+
+test('without a free descriptor the daemon lives, and starts a killed service as soon as there is one', async () => {
+  await using home = new Home();
+  const spec = {
+    command: ['sh', '-c', 'echo "run $GSUP_ID"; exec sleep 1000'],
+    live: { exec: 'true', interval: '200ms', failureThreshold: 2 },
+    restart: { limit: 2, maxDelay: '300ms' },
+    limits: { memory: '1GB' },
+  };
+  const file = home.write('services.json', JSON.stringify({ services: { api: spec, other: spec } }));
+  await home.ok(['start', file]);
+  const pid = await home.daemonPid();
+  const [before, other] = [await home.instance('api:0'), await home.instance('other:0')];
+  const { length: count } = home.records;
+  limitFiles(pid, 3);
+  process.kill(before.pid ?? 0, 'SIGKILL');
+  // More of them than the restart limit, and longer than a look at the memory of a daemon or service takes to come.
+  await home.record('backoff', 'api:0', 10);
+  limitFiles(pid, 1024);
+  await home.record('spawned', 'api:0', 2);
+  expect((await home.instance('api:0')).pid).not.toBe(before.pid);
+  expect(await home.instance('other:0')).toMatchObject({ state: 'running', pid: other.pid });
+  expect(await home.daemonPid()).toBe(pid);
+  expect(home.records.slice(count).map(({ phase }) => phase)).not.toContain('failed');
+  await home.until('both runs', () => (home.lines('api:0').length === 2 ? true : undefined));
+});
+
+/** Holds connections to a port: idle ones, event streams that are never read, half requests. */
+const HOLD = `
+const { connect } = require('node:net');
+const port = Number(process.argv[1]);
+const texts = ['', 'GET /api/events HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n', 'POST /api/stop HTTP/1.1\\r\\nHost: localhost\\r\\nX-Slow: '];
+let opened = 0, count = 0;
+const open = (n) => {
+  if (++opened > 3000) return;
+  const socket = connect(port, '127.0.0.1');
+  socket.on('connect', () => { socket.write(texts[n % 3]); if (++count === 400) console.log('at work'); });
+  socket.on('error', () => {}).on('close', () => setTimeout(() => open(n), 50)).pause();
+};
+for (let n = 0; n < 500; n++) open(n);
+setTimeout(() => process.exit(), 10000);
+`;
+
+/** The first bytes of an event stream. */
+function firstOfStream(port: number, token: string | null): Promise<string> {
+  const authorization = token === null ? '' : `Authorization: Bearer ${token}\r\n`;
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.write(`GET /api/events HTTP/1.1\r\nHost: localhost\r\n${authorization}\r\n`);
+    socket.setEncoding('utf8').once('data', (text: string) => {
+      socket.destroy();
+      resolve(text);
+    });
+    socket.once('error', reject).once('close', () => reject(new Error('closed')));
+  });
+}
+
+describe.skipIf(!isRoot)('a foreign user on the port of the page', () => {
+  for (const token of [null, 'a-token-of-the-tests']) {
+    test(`holds every connection and stream ${token === null ? 'where there is no token' : 'without the token'}: others get an answer`, async () => {
+      await using home = new Home();
+      const port = await freePort();
+      const http = token === null ? { listen: port } : { listen: port, token };
+      const file = home.write('services.json', JSON.stringify({ http, services: { api: { command: 'sleep 1000' } } }));
+      await home.ok(['apply', '-c', file]);
+      const pid = await home.daemonPid();
+      await using attacker = new Attacker(HOLD, String(port));
+      await attacker.atWork;
+      const headers: Record<string, string> = token === null ? {} : { authorization: `Bearer ${token}` };
+      for (let round = 0; round < 5; round++) {
+        for (const path of ['livez', 'readyz', 'metrics']) {
+          const { status } = await fetch(`http://127.0.0.1:${port}/${path}`, { headers });
+          expect([path, status]).toEqual([path, 200]);
+        }
+        expect(await firstOfStream(port, token)).toMatch(/^HTTP\/1.1 200/);
+        expect(await answerMs(home)).toBeLessThan(ANSWER_MS);
+      }
+      expect(await home.daemonPid()).toBe(pid);
+      expect(home.descriptors(pid)).toBeLessThan(400);
+    });
+  }
+});
