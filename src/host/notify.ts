@@ -13,7 +13,7 @@ const LONGEST_MESSAGE = 256 * 1024;
 /** Taken in one turn of the event loop. */
 const MOST_AT_ONCE = 50;
 /** A sender of more has to wait: a unit for each message and one for each 4 KiB of it. */
-const MESSAGES = { burst: 200, perSecond: 50 };
+const MESSAGES = { burst: 1_000, perSecond: 50 };
 const UNIT_LENGTH = 4 * 1024;
 
 export type NotifySocket = {
