@@ -13,12 +13,12 @@ import { activationOf } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
 import { outerLimitOf } from '../supervisor/outer-limit.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
+import { surviveShortage } from '../supervisor/shortage.ts';
 import { budgetText, budgetWarnings } from '../view/budget.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
 import { type Lock, takeLock, whenGone } from './lock.ts';
 import { Rest } from './rest.ts';
-import { surviveShortage } from './shortage.ts';
 import { captureSignals } from './signals.ts';
 
 /** A reply that is on its way holds up the end for so long at most. */

@@ -14,6 +14,7 @@ import { followState } from '../supervisor/automation.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
+import { surviveShortage } from '../supervisor/shortage.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
@@ -120,8 +121,9 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     'gsup run',
   );
   setTimeout(() => supervisor.rehearse(), REHEARSE_AFTER_MS).unref();
-  const notice = (reason: string, level: 'info' | 'warn') =>
+  const notice = (reason: string, level: 'info' | 'warn' | 'error') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
+  const endSurvival = surviveShortage((text) => notice(text, 'error'));
   const reaper = reapOrphans(supervisor, (text) => notice(text, 'warn'));
   void tellBudget(options, notice);
   const state = await supervisor.ended;
@@ -131,6 +133,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   reaper.close();
   automation.close();
   await http.close();
+  endSurvival();
   return exitStatus(state, isSingle);
 }
 

@@ -12,6 +12,8 @@ const LONGEST_LINE = 64 * 1024;
 const LONGEST_HELLO = 4 * 1024;
 /** An app that reads nothing has to connect again: what it is sent are a few short lines. */
 const MOST_UNREAD_BYTES = 64 * 1024;
+/** All apps connect again in one moment when a daemon was replaced; the kernel has its own limit (net.core.somaxconn). */
+const BACKLOG = 4_096;
 
 export type LinkServer = {
   readonly path: string;
@@ -45,7 +47,7 @@ export async function openLink({ path, mode, leaderOf, ...listener }: LinkOption
   await new Promise<void>((resolve, reject) => {
     // Later ones are failed accepts (no descriptor is left): the next connection is tried again.
     server.on('error', reject);
-    server.listen(begun, resolve);
+    server.listen({ path: begun, backlog: BACKLOG }, resolve);
   });
   chmodSync(begun, mode);
   // Who sees it can connect: between bind and listen it is there already.

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { socketPath } from '../../src/api/home.ts';
 import { freePort } from '../kit/gsup.ts';
 import { Home } from '../kit/home.ts';
 
@@ -225,6 +226,28 @@ test('without a free descriptor the daemon lives, and starts a killed service as
   expect(await home.daemonPid()).toBe(pid);
   expect(home.records.slice(count).map(({ phase }) => phase)).not.toContain('failed');
   await home.until('both runs', () => (home.lines('api:0').length === 2 ? true : undefined));
+});
+
+test('a request without an end on the control socket is refused, and takes no memory for good', async () => {
+  await using home = new Home();
+  await home.ok(['start', '--name', 'api', '--', 'sleep', '1000']);
+  const pid = await home.daemonPid();
+  const { path, release } = socketPath(home.file('gsup.sock'), home.path);
+  const socket = connect(path);
+  socket.on('error', () => {});
+  socket.write('POST /v1/stop HTTP/1.1\r\nHost: gsup\r\nTransfer-Encoding: chunked\r\n\r\n');
+  const chunk = `100000\r\n${'x'.repeat(0x100000)}\r\n`;
+  let sent = 0;
+  const write = (): void => {
+    while (sent++ < 100 && socket.write(chunk));
+  };
+  socket.on('drain', write).resume();
+  write();
+  await new Promise((resolve) => socket.once('close', resolve));
+  release();
+  expect(sent).toBeLessThan(90);
+  expect(await answerMs(home)).toBeLessThan(ANSWER_MS);
+  expect(await home.daemonPid()).toBe(pid);
 });
 
 /** Holds connections to a port: idle ones, event streams that are never read, half requests. */

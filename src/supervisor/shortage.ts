@@ -1,4 +1,4 @@
-/** A daemon without a free descriptor goes on: what could not be opened fails, and is reported, but ends nothing. */
+/** A supervisor without a free descriptor goes on: what could not be opened fails, and is reported, but ends nothing. */
 import { isShortage } from '../core/error.ts';
 
 /** One report for all failures of so long. */
