@@ -14,6 +14,13 @@ export type Handlers = {
   ) => Routes[K]['isStream'] extends true ? Soon<AsyncIterable<ReplyOf<K>>> : Soon<ReplyOf<K>>;
 };
 
+/** Of a request: a thousand services with their environments have a part of it. */
+const LARGEST_BODY = 64 * 1024 * 1024;
+/** One that is slow to say what it wants is closed. */
+const HEADERS_MS = 10_000;
+const REQUEST_MS = 60_000;
+const MOST_CONNECTIONS = 512;
+
 /** Lines of a stream that wait to be sent together. */
 const BATCH_LENGTH = 16 * 1024;
 
@@ -37,15 +44,17 @@ class Refused extends Error {
 
 /** A server that is not listening yet. */
 export function createApiServer(handlers: Handlers, version: string): Server {
-  return createServer((request, response) => {
+  const server = createServer({ headersTimeout: HEADERS_MS, requestTimeout: REQUEST_MS }, (request, response) => {
     response.setHeader('gsup-version', version);
     response.setHeader('gsup-protocol', String(PROTOCOL));
     answer(handlers, request, response).catch((error: unknown) => refuse(response, error));
   });
+  server.maxConnections = MOST_CONNECTIONS;
+  return server;
 }
 
 async function answer(handlers: Handlers, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://gsup');
+  const url = urlOf(request.url ?? '/');
   const { name, parameters } = matchOf(request.method ?? 'GET', url.pathname);
   checkProtocol(name, request.headers['gsup-protocol']);
   const { isStream, method } = ROUTES[name];
@@ -60,6 +69,11 @@ async function answer(handlers: Handlers, request: IncomingMessage, response: Se
   const reply = await (handlers[name] as AnyHandler)(parsed.output, ended.signal);
   if (isStream) await sendLines(response, reply as AsyncIterable<unknown>, ended);
   else sendJson(response, 200, reply);
+}
+
+function urlOf(target: string): URL {
+  if (!URL.canParse(target, 'http://gsup')) throw new Refused(400, 'the path is not a valid one', EXIT.usage);
+  return new URL(target, 'http://gsup');
 }
 
 /** The route of a path, with what stands in it for `:name`. */
@@ -101,9 +115,14 @@ function checkProtocol(name: RouteName, asked: string | string[] | undefined): v
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Record<string, unknown>> {
-  request.setEncoding('utf8');
-  let text = '';
-  for await (const part of request) text += part;
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of request) {
+    length += part.length;
+    if (length > LARGEST_BODY) throw new Refused(413, `the body has more than ${LARGEST_BODY} bytes`, EXIT.usage);
+    parts.push(part);
+  }
+  const text = Buffer.concat(parts).toString('utf8');
   if (text === '') return {};
   try {
     return JSON.parse(text);

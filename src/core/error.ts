@@ -41,3 +41,9 @@ export function isGsupError(error: unknown): error is GsupError {
 export function usageError(message: string, hint?: string): GsupError {
   return new GsupError(message, hint === undefined ? { exitStatus: EXIT.usage } : { exitStatus: EXIT.usage, hint });
 }
+
+/** Whether an action failed for want of descriptors, ours or those of the whole machine: it may be tried again later. */
+export function isShortage(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === 'EMFILE' || code === 'ENFILE';
+}

@@ -33,8 +33,8 @@ export type InstanceEvent =
       readonly at: number;
       readonly run: number;
       readonly reason: string;
-      /** 126, 127, or null when another try may help. */
-      readonly exitStatus: number | null;
+      /** 126, 127, or null when another try may help; `shortage`: it does as soon as the supervisor has descriptors again. */
+      readonly exitStatus: number | 'shortage' | null;
     }
   | { readonly type: 'ready'; readonly at: number; readonly run: number; readonly by: string }
   /** Its liveness check says so. */

@@ -56,8 +56,10 @@ export function refused(
     const [state, begun] = beginRun(lifeOf(was), event.at, was.stopAsked.reason);
     return [state, [release, ...begun]];
   }
-  if (event.exitStatus !== null) return fail(was, event.reason, event.exitStatus, [release]);
-  return byPolicy(was, { at: event.at, ranMs: 0, cause: event.reason, isFailure: true }, context, [release]);
+  const { at, reason: cause, exitStatus } = event;
+  if (typeof exitStatus === 'number') return fail(was, cause, exitStatus, [release]);
+  const isShortage = exitStatus === 'shortage';
+  return byPolicy(was, { at, ranMs: 0, cause, isFailure: true, isShortage }, context, [release]);
 }
 
 export function gotReady(was: InState<'starting'>, event: Of<'ready'>, context: Context): Step {

@@ -24,7 +24,14 @@ export function settle(was: Stopping, at: number, context: Context, effects: rea
   return byPolicy(life, end, context, effects);
 }
 
-export type End = { at: number; ranMs: number; exitCode?: number | null; cause: string; isFailure: boolean };
+export type End = {
+  at: number;
+  ranMs: number;
+  exitCode?: number | null;
+  cause: string;
+  isFailure: boolean;
+  isShortage?: boolean;
+};
 
 /** The restart policy judges an end. */
 export function byPolicy(was: Life, end: End, context: Context, effects: readonly InstanceEffect[]): Step {

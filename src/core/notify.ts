@@ -18,6 +18,7 @@ export type NotifyMessage = {
 };
 
 const LONGEST_STATUS = 500;
+const LONGEST_INPUT = 8 * LONGEST_STATUS;
 /** What a timer can wait. */
 const LONGEST_MS = 2_147_483_647;
 /** linux/threads.h: PID_MAX_LIMIT; linux/err.h: MAX_ERRNO. */
@@ -61,8 +62,8 @@ function isOn(value: string | undefined): true | undefined {
 
 function statusOf(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
-  // By code points: half a surrogate pair is no character.
-  return [...value.replace(CONTROL, '')].slice(0, LONGEST_STATUS).join('');
+  // By code points: half a surrogate pair is no character. What is cut off first can't be a part of the result.
+  return [...value.slice(0, LONGEST_INPUT).replace(CONTROL, '')].slice(0, LONGEST_STATUS).join('');
 }
 
 /** Rounded up: what is not nothing stays so. */

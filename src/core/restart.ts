@@ -18,6 +18,8 @@ export type EndOfRun = {
   readonly cause: string;
   /** A failure whatever the code: not ready in time, or it could not be started. */
   readonly isFailure: boolean;
+  /** The supervisor had no descriptor left to start it: not its failure, so it doesn't count towards the restart limit. */
+  readonly isShortage?: boolean;
   /** 0 ≤ random < 1, for the jitter. */
   readonly random: number;
 };
@@ -40,7 +42,7 @@ export function decideRestart(policy: RestartPolicy, history: RestartHistory, en
       : { kind: 'give-up', reason: `${end.cause}, restart policy never` };
   }
   const recent = history.restartedAt.filter((at) => at <= end.at && end.at - at < policy.windowMs);
-  if (recent.length >= policy.limit) {
+  if (recent.length >= policy.limit && end.isShortage !== true) {
     const spread = formatDuration(end.at - (recent[0] ?? end.at) + end.ranMs);
     return { kind: 'give-up', reason: `${end.cause}, restarted ${recent.length}x in ${spread} (restart limit)` };
   }
@@ -50,7 +52,7 @@ export function decideRestart(policy: RestartPolicy, history: RestartHistory, en
     kind: 'restart',
     delayMs: isStable ? 0 : backoffDelay(policy, attempt, end.random),
     reason: end.cause,
-    history: { restartedAt: [...recent, end.at], attempt: attempt + 1 },
+    history: { restartedAt: end.isShortage === true ? recent : [...recent, end.at], attempt: attempt + 1 },
   };
 }
 

@@ -27,6 +27,8 @@ const CHUNK = Buffer.allocUnsafe(CHUNK_BYTES);
 const PIPE_BYTES = 256 * 1024;
 /** Chunks of one stream before others have their turn. */
 const CHUNKS_A_TURN = 4;
+/** Until another try, where no descriptor is left for the log file. */
+const SHORTAGE_WAIT_MS = 500;
 
 const STREAMS = ['stdout', 'stderr'] as const;
 
@@ -156,6 +158,12 @@ export class Capture implements OutputChannel {
     const stream = this.#streams[name];
     if (stream === null) return;
     const formatter = this.#formatters[name];
+    if (this.#options.spool?.isFilled(stream.fd) === true && !this.#options.log.file.isReachable()) {
+      // Nothing is lost in the FIFO.
+      stream.readable.pause();
+      setTimeout(() => this.#streams[name] === stream && stream.readable.resume(), SHORTAGE_WAIT_MS).unref();
+      return;
+    }
     for (let count = 0; count < CHUNKS_A_TURN; count++) {
       const at = this.#options.now();
       const hadRest = formatter.rest.length > 0;

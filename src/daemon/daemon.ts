@@ -74,6 +74,7 @@ export class Daemon {
       ...linkOf(options.home),
       leaderOf: (token) => daemon?.supervisor.leaderOf(token),
       hear: (token, message) => daemon?.supervisor.hear(token, message),
+      flooded: (token) => daemon?.supervisor.flooded(token),
     });
     const spool = await Spool.open(options.home.spool);
     const host = new LocalHost((text) => daemon?.notice(text, 'warn'));

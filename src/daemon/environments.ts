@@ -1,7 +1,7 @@
 /** The environments of the commands that started services: kept once each, in files of mode 0600. */
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isShortage } from '../core/error.ts';
 import { replaceFile } from '../supervisor/store.ts';
 
 export type Environment = Readonly<Record<string, string>>;
@@ -90,8 +90,13 @@ export class Environments {
 
   #removeUnused(): void {
     const used = new Set([...this.#ofService.values()].map((name) => `${name}.json`));
-    for (const file of readdirSync(this.#folder)) {
-      if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
+    try {
+      for (const file of readdirSync(this.#folder)) {
+        if (file.endsWith('.json') && !used.has(file)) rmSync(join(this.#folder, file), { force: true });
+      }
+    } catch (error) {
+      // They go with the next one that is not used any more.
+      if (!isShortage(error)) throw error;
     }
   }
 }

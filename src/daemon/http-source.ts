@@ -1,4 +1,5 @@
 /** What the daemon serves over HTTP. */
+import { mostHttpConnections } from '../host/descriptor-limit.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
 import { HttpListener } from '../http/listener.ts';
@@ -26,6 +27,7 @@ function sourceOf(daemon: Daemon, version: string): HttpSource {
   return {
     version,
     place: daemon.home.folder,
+    mostConnections: mostHttpConnections(),
     startedAt: daemon.startedAt,
     now: () => systemClock.now(),
     state: () => supervisor.state,

@@ -17,6 +17,7 @@ import { activationOf } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
 import { outerLimitOf } from '../supervisor/outer-limit.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
+import { surviveShortage } from '../supervisor/shortage.ts';
 import { budgetText, budgetWarnings } from '../view/budget.ts';
 import { Daemon } from './daemon.ts';
 import { apply, handlersOf } from './handlers.ts';
@@ -74,6 +75,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   if (openPart !== null) daemon.notice(`the home can be replaced by users who may change ${openPart}`, 'warn');
   const readClaimed = async (read: () => Promise<SupervisorSpec>) =>
     claim(await read(), (text) => daemon.notice(text, 'warn'));
+  const endSurvival = surviveShortage((text) => daemon.notice(text, 'error'));
   let finish: (status: number) => void = () => {};
   const ended = new Promise<number>((resolve) => {
     finish = resolve;
@@ -132,6 +134,7 @@ export async function runDaemon(options: DaemonMainOptions): Promise<number> {
   reaper?.close();
   automation.close();
   rest.close();
+  endSurvival();
   return status;
 }
 
@@ -140,7 +143,8 @@ async function listen(server: Server, home: Home): Promise<void> {
   const { path, release } = socketPath(home.socket, home.folder);
   const before = process.umask(0o177);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    // Later ones are failed accepts: the next connection is tried again.
+    server.on('error', reject);
     server.listen(path, resolve);
     // The socket is bound when listen returns.
     process.umask(before);

@@ -1,5 +1,6 @@
 /** A daemon at rest: a moment after the last thing that happened, memory that only that needed is given back. */
 import { nativeNow } from '../host/native.ts';
+import { residentBytes } from '../host/proc-file.ts';
 
 /** Nothing has happened for so long: the next command of a script would have come. */
 const QUIET_MS = 500;
@@ -44,11 +45,19 @@ export class Rest {
     const now = performance.now();
     const waitMs = Math.max(this.#lastAt + QUIET_MS, this.#notBefore) - now;
     this.#timer = waitMs >= 1 ? setTimeout(() => this.#look(), waitMs).unref() : null;
-    if (this.#timer === null && process.memoryUsage.rss() - this.#restingBytes > WORTH_BYTES) void this.#giveBack();
+    if (this.#timer !== null || residentBytes() - this.#restingBytes <= WORTH_BYTES) return;
+    this.#isGivingBack = true;
+    void this.#giveBack()
+      // No descriptor is left, say: the next time will do.
+      .catch(() => {
+        this.#memory = null;
+      })
+      .finally(() => {
+        this.#isGivingBack = false;
+      });
   }
 
   async #giveBack(): Promise<void> {
-    this.#isGivingBack = true;
     this.#options.before();
     const before = process.cpuUsage();
     // At the begin there are descriptors for it.
@@ -59,7 +68,6 @@ export class Rest {
     await this.#options.warm().catch(() => {});
     const { user, system } = process.cpuUsage(before);
     this.#notBefore = performance.now() + ((user + system) / 1000) * SHARE;
-    this.#restingBytes = process.memoryUsage.rss();
-    this.#isGivingBack = false;
+    this.#restingBytes = residentBytes();
   }
 }

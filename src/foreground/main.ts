@@ -15,6 +15,7 @@ import { followState } from '../supervisor/automation.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
+import { surviveShortage } from '../supervisor/shortage.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 import { journaldLine, recordLine } from '../view/record.ts';
 import { exitStatus } from './exit-status.ts';
@@ -126,8 +127,9 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     // With no descriptor left it is for a later run.
     if (parent !== null) void import('./leftovers.ts').then((it) => it.removeLeftovers(parent)).catch(() => {});
   }, REHEARSE_AFTER_MS).unref();
-  const notice = (reason: string, level: 'info' | 'warn') =>
+  const notice = (reason: string, level: 'info' | 'warn' | 'error') =>
     journal.write({ phase: 'notice', level, reason }, systemClock.now());
+  const endSurvival = surviveShortage((text) => notice(text, 'error'));
   const reaper = reapOrphans(supervisor, (text) => notice(text, 'warn'));
   void tellBudget(options, notice);
   const state = await supervisor.ended;
@@ -137,6 +139,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
   reaper.close();
   automation.close();
   await http.close();
+  endSurvival();
   return exitStatus(state, isSingle);
 }
 

@@ -6,6 +6,7 @@ import { episodesOf } from '../core/history.ts';
 import { type InstanceName, instanceName } from '../core/name.ts';
 import { lastOccasions, occasionsOf } from '../core/occasion.ts';
 import { instancesOf, type SupervisorState } from '../core/root-state.ts';
+import { mostHttpConnections } from '../host/descriptor-limit.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
 import { HttpListener } from '../http/listener.ts';
@@ -45,6 +46,7 @@ function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions
   return {
     version,
     place: file,
+    mostConnections: mostHttpConnections(),
     startedAt: systemClock.now(),
     now: () => systemClock.now(),
     state: () => supervisor.state,

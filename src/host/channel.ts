@@ -4,11 +4,15 @@
  */
 import { closeSync, readlinkSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { Allowance } from './allowance.ts';
+import { readLines } from './line-reader.ts';
 import { nativeNow } from './native.ts';
 import { descriptorsOf } from './socket-table.ts';
 
-/** A message longer than this is none of ours. */
+/** A longer message ends the channel. */
 const LONGEST_MESSAGE = 1024 * 1024;
+/** A unit for each message and one for each KiB of it: programs may send much that is not meant for us. */
+const MESSAGES = { burst: 4_096, perSecond: 2_048 };
 
 /** What Node itself wants to know in a child, see lib/internal/process/pre_execution.js. */
 export function channelEnvironment(fd: number): Record<string, string> {
@@ -64,18 +68,16 @@ export function retakeChannel(pid: number, name: string, onMessage: (message: un
 
 function channelOn(fd: number, onMessage: (message: unknown) => void): Channel {
   const socket = new Socket({ fd, readable: true, writable: true });
-  let rest = '';
+  const messages = new Allowance(MESSAGES);
   socket.unref();
-  socket.setEncoding('utf8');
-  socket.on('error', () => {});
-  socket.on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_MESSAGE) rest = '';
-    for (const line of lines) {
+  readLines(socket, {
+    longest: () => LONGEST_MESSAGE,
+    take: (line) => {
       const message = parse(line);
       if (message !== undefined && !isNodesOwn(message)) onMessage(message);
-    }
+      return messages.take(1 + Math.floor(line.length / 1_024));
+    },
+    ended: () => {},
   });
   return {
     name: nameOf(`/proc/self/fd/${fd}`),

@@ -1,4 +1,5 @@
 /** The end of a process that is no child of ours: by pidfd, or by looking now and then where there is none. */
+import { existsSync } from 'node:fs';
 import type { SignalName } from '../core/signal.ts';
 import { loadNative, type Native } from './native.ts';
 import { readStat } from './processes.ts';
@@ -58,7 +59,9 @@ function look(watched: Watched, ended: Ended): () => void {
 
 function lives({ pid, startTicks }: Watched): boolean {
   const stat = readStat(pid);
-  return stat !== null && stat.startTicks === startTicks && stat.state !== 'Z' && stat.state !== 'X';
+  // Without a descriptor to read it with, it is there as long as its folder is.
+  if (stat === null) return existsSync(`/proc/${pid}`);
+  return stat.startTicks === startTicks && stat.state !== 'Z' && stat.state !== 'X';
 }
 
 async function statusOf(native: Native, fd: number, pid: number): Promise<number | null> {

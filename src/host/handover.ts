@@ -33,6 +33,8 @@ import { Sockets } from './sockets.ts';
 /** Beside the bundle that this file is in. */
 const PRELOAD = join(__dirname, 'listen.cjs');
 const LINE_BYTES = 4096;
+/** Between two reads of a descriptor that stands for ready: one line is all that is expected. */
+const READY_PAUSE_MS = 100;
 
 type Launch = {
   readonly file: string;
@@ -227,9 +229,11 @@ function readyPipe(
   const buffer = Buffer.alloc(LINE_BYTES);
   let isOpen = true;
   const readable = whenReadable(ours, () => {
-    for (let length = read(ours, buffer); length > 0; length = read(ours, buffer)) {
-      if (buffer.subarray(0, length).includes('\n')) listener.notified({ ready: true });
-    }
+    const length = read(ours, buffer);
+    if (buffer.subarray(0, length).includes('\n')) listener.notified({ ready: true });
+    if (length === 0 || !isOpen) return;
+    readable.pause();
+    setTimeout(() => isOpen && readable.resume(), READY_PAUSE_MS).unref();
   });
   return {
     childs,

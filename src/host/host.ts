@@ -12,8 +12,11 @@ export type StreamName = 'stdout' | 'stderr';
 /** What a run tells. `spawned` or `spawnFailed` comes first, exactly one of them. */
 export type RunListener = {
   spawned(pid: number, command: string): void;
-  /** `exitStatus` is 126 or 127 when no other try will help, else null. */
-  spawnFailed(reason: string, exitStatus: number | null): void;
+  /**
+   * `exitStatus` is 126 or 127 when no other try will help, `shortage` when the supervisor itself has no descriptor left,
+   * else null.
+   */
+  spawnFailed(reason: string, exitStatus: number | 'shortage' | null): void;
   exited(code: number | null, signal: SignalName | null): void;
   /** A message over Node's IPC channel. */
   message(message: unknown): void;

@@ -2,10 +2,18 @@
 import { chmodSync, renameSync, unlinkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
+import { roomBehind } from './descriptor-limit.ts';
+import { readLines } from './line-reader.ts';
+import { descriptorOf, NewConnections } from './new-connections.ts';
 import { type Speaker, Speakers } from './speakers.ts';
 
-/** A line longer than this is none of ours. */
+/** A line longer than this ends the connection; the first one has only a token and a pid. */
 const LONGEST_LINE = 64 * 1024;
+const LONGEST_HELLO = 4 * 1024;
+/** An app that reads nothing has to connect again: what it is sent are a few short lines. */
+const MOST_UNREAD_BYTES = 64 * 1024;
+/** All apps connect again in one moment when a daemon was replaced; the kernel has its own limit (net.core.somaxconn). */
+const BACKLOG = 4_096;
 
 export type LinkServer = {
   readonly path: string;
@@ -21,17 +29,25 @@ export type LinkOptions = {
   leaderOf(token: string): number | null | undefined;
   /** Takes the lines of its app. */
   hear(token: string, message: Readonly<Record<string, unknown>>): void;
+  /** Called once for a run that says more than is read at once: its lines wait. */
+  flooded?(token: string): void;
+};
+type Talk = Pick<LinkOptions, 'hear' | 'flooded'> & {
+  readonly speakers: Speakers;
+  readonly newcomers: NewConnections;
 };
 
 /** Listens, and takes the place of what is left of an earlier one. */
-export async function openLink({ path, mode, leaderOf, hear }: LinkOptions): Promise<LinkServer> {
+export async function openLink({ path, mode, leaderOf, ...listener }: LinkOptions): Promise<LinkServer> {
   const begun = join(dirname(path), 'l');
   for (const file of [path, begun]) unlink(file);
   const speakers = new Speakers(leaderOf);
-  const server: Server = createServer((socket) => talk(socket, speakers, hear));
+  const newcomers = new NewConnections();
+  const server: Server = createServer((socket) => talk(socket, { speakers, newcomers, ...listener }));
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(begun, resolve);
+    // Later ones are failed accepts (no descriptor is left): the next connection is tried again.
+    server.on('error', reject);
+    server.listen({ path: begun, backlog: BACKLOG }, resolve);
   });
   chmodSync(begun, mode);
   // Who sees it can connect: between bind and listen it is there already.
@@ -40,11 +56,15 @@ export async function openLink({ path, mode, leaderOf, hear }: LinkOptions): Pro
   return {
     path,
     send: (token, message) => {
-      for (const socket of speakers.appOf(token)) socket.write(`${JSON.stringify(message)}\n`);
+      for (const socket of speakers.appOf(token)) {
+        if (socket.writableLength > MOST_UNREAD_BYTES) socket.destroy();
+        else socket.write(`${JSON.stringify(message)}\n`);
+      }
     },
     close: () => {
       server.close();
       unlink(path);
+      newcomers.close();
       for (const socket of speakers.sockets) socket.destroy();
     },
   };
@@ -59,38 +79,49 @@ function unlink(path: string): void {
   }
 }
 
-function talk(socket: Socket, speakers: Speakers, hear: LinkOptions['hear']): void {
+function talk(socket: Socket, { speakers, newcomers, hear, flooded }: Talk): void {
   socket.unref();
   let speaker: Speaker | null = null;
-  let rest = '';
-  socket.setEncoding('utf8');
-  socket.on('error', () => {});
-  socket.on('data', (text: string) => {
-    const lines = (rest + text).split('\n');
-    rest = lines.pop() ?? '';
-    if (rest.length > LONGEST_LINE) socket.destroy();
-    for (const line of lines) {
+  const greet = ({ type, id, pid }: Message): number | null => {
+    newcomers.remove(socket);
+    speaker = type === 'hello' ? speakers.add(socket, id, pid) : null;
+    return speaker === null ? null : 0;
+  };
+  const listen = (said: Speaker, message: Message, length: number): number | null => {
+    if (!speakers.isKnown(said)) return null;
+    if (speakers.isApp(said)) hear(said.token, message);
+    return speakers.waitMs(said, length, () => flooded?.(said.token));
+  };
+  readLines(socket, {
+    longest: () => (speaker === null ? LONGEST_HELLO : LONGEST_LINE),
+    take: (line) => {
       const message = parse(line);
-      if (message === null) continue;
-      if (speaker === null) {
-        const { type, id, pid } = message;
-        speaker = type === 'hello' ? speakers.add(socket, id, pid) : null;
-        if (speaker === null) {
-          socket.destroy();
-          return;
-        }
-      } else if (speakers.isApp(speaker)) hear(speaker.token, message);
-    }
+      if (message === null) return null;
+      return speaker === null ? greet(message) : listen(speaker, message, line.length);
+    },
+    ended: () => {
+      newcomers.remove(socket);
+      if (speaker !== null) speakers.remove(speaker);
+    },
   });
-  socket.on('close', () => {
-    if (speaker !== null) speakers.remove(speaker);
-  });
+  newcomers.add(socket);
+  makeRoom(socket, newcomers, speakers);
 }
 
-function parse(line: string): Readonly<Record<string, unknown>> | null {
+/** Descriptors are kept for everything else: connections that have not said hello go first, then the many of one run. */
+function makeRoom(socket: Socket, newcomers: NewConnections, speakers: Speakers): void {
+  const fd = descriptorOf(socket);
+  const room = fd === null ? 'plenty' : roomBehind(fd);
+  if (room === 'plenty' || newcomers.closeOldest(socket) || speakers.closeOne()) return;
+  if (room === 'none') socket.destroy();
+}
+
+type Message = Readonly<Record<string, unknown>>;
+
+function parse(line: string): Message | null {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Message) : null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 /** This machine as a host: each run in a session and group of its own, its streams, its signals, its survivors. */
 import type { HandedIn } from '../core/activation.ts';
-import { isGsupError } from '../core/error.ts';
+import { isGsupError, isShortage } from '../core/error.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import { AdoptedRun } from './adopted-run.ts';
 import { instanceEnvironment } from './environment.ts';
@@ -69,7 +69,8 @@ export class LocalHost implements Host {
     try {
       this.#handover?.open(spec);
     } catch (error) {
-      if (!isGsupError(error)) throw error;
+      // The spawn tries again, and says why it fails.
+      if (!isGsupError(error) && !isShortage(error)) throw error;
     }
   }
 

@@ -1,6 +1,6 @@
 /** A run that this process has spawned: its exit, streams and channel are a child's. */
 import type { Readable } from 'node:stream';
-import { EXIT, isGsupError } from '../core/error.ts';
+import { EXIT, isGsupError, isShortage } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import { makeCgroup } from './cgroup.ts';
@@ -12,6 +12,7 @@ import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from '.
 import { type Command, resolveCommand } from './interpreter.ts';
 import type { Child } from './native-child.ts';
 import { forksBefore } from './pid-order.ts';
+import { isShort } from './proc-file.ts';
 import { ProcessTree } from './process-tree.ts';
 import { readStat } from './processes.ts';
 import { applyNice, checkCwd, spawnFailure, startProcess } from './spawn.ts';
@@ -98,10 +99,7 @@ export class LocalRun implements HostRun {
       pair?.discard();
       this.#given?.handedOver();
       this.#given?.close();
-      if (!isGsupError(error)) throw error;
-      const isFinal = error.exitStatus === EXIT.notFound || error.exitStatus === EXIT.notExecutable;
-      const reason = error.hint ? `${error.message}; ${error.hint}` : error.message;
-      listener.spawnFailed(reason, isFinal ? error.exitStatus : null);
+      listener.spawnFailed(...failureOf(error));
       return;
     }
     this.#subprocess = subprocess;
@@ -110,7 +108,10 @@ export class LocalRun implements HostRun {
     if (pid === undefined) {
       pair?.discard();
       this.#given?.close();
-      subprocess.once('error', (error) => listener.spawnFailed(...spawnFailure(command.file, error)));
+      subprocess.once('error', (error) => {
+        const [reason, exitStatus] = spawnFailure(command.file, error);
+        listener.spawnFailed(reason, isShortage(error) ? 'shortage' : exitStatus);
+      });
       return;
     }
     // Of a process that runs, these are failed kills and sends: the exit tells all that is to be known.
@@ -147,6 +148,20 @@ export class LocalRun implements HostRun {
     stream.on('error', () => {});
     return new Promise((resolve) => stream.once('close', resolve));
   }
+}
+
+/** Why it could not be spawned. @throws what is a bug. */
+function failureOf(error: unknown): [reason: string, exitStatus: number | 'shortage' | null] {
+  // What could not be opened may look as if it were not there.
+  const isPassing = isShortage(error) || (isGsupError(error) && (isShortage(error.cause) || isShort()));
+  if (!isGsupError(error)) {
+    if (!isPassing) throw error;
+    return [`cannot start it: no descriptor is left (${(error as NodeJS.ErrnoException).code})`, 'shortage'];
+  }
+  const reason = error.hint ? `${error.message}; ${error.hint}` : error.message;
+  if (isPassing) return [reason, 'shortage'];
+  const isFinal = error.exitStatus === EXIT.notFound || error.exitStatus === EXIT.notExecutable;
+  return [reason, isFinal ? error.exitStatus : null];
 }
 
 let untold: (() => void)[] = [];

@@ -22,6 +22,11 @@ const WNOHANG = 1;
 /** The same number on every architecture since Linux 5.3. */
 const SYS_PIDFD_OPEN = 434;
 const SYS_PIDFD_GETFD = 438;
+/** asm-generic/socket.h, and struct ucred: pid, uid and gid of 4 bytes each. */
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const CREDENTIALS_BYTES = 12;
+const UID_AT = 4;
 /** sys/socket.h: AF_UNIX, and SOCK_STREAM with SOCK_CLOEXEC. */
 const UNIX = 1;
 const STREAM_CLOSED_ON_EXEC = 0x80001;
@@ -49,6 +54,8 @@ export type Native = {
   trimHeap(): void;
   /** Pages of a file leave this process until they are used again: MADV_DONTNEED of madvise(2). None may have been written to. */
   forgetPages(from: bigint, length: number): void;
+  /** The user of the process at the other end of a Unix socket (SO_PEERCRED of unix(7)); `null` where it isn't known. */
+  peerUser(fd: number): number | null;
   /** Children without a copy of our memory; `null` where libc can't. */
   readonly spawner: Spawner | null;
   /** Switches to the file rights of another user; `null` where that is not supported. */
@@ -98,6 +105,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const waitpid = libc.func('int waitpid(int pid, void *status, int options)');
   const madvise = libc.func('int madvise(uint64_t from, size_t length, int advice)');
   const mallocTrim = optional(() => libc.func('int malloc_trim(size_t keep)'));
+  const getsockopt = libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -118,6 +126,13 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     },
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     trimHeap: () => void mallocTrim?.(0),
+    peerUser: (fd) => {
+      const [value, length] = [Buffer.alloc(CREDENTIALS_BYTES), Buffer.alloc(4)];
+      length.writeUInt32LE(CREDENTIALS_BYTES);
+      const failure = Number(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, length));
+      // On other architectures the number may be that of a shorter option.
+      return failure === 0 && length.readUInt32LE() === CREDENTIALS_BYTES ? value.readUInt32LE(UID_AT) : null;
+    },
     spawner: bindSpawner(libc),
     credentials: optional(() => bindCredentials(libc)),
     forgetPages: (from, length) => void madvise(from, length, MADV_DONTNEED),

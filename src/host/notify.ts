@@ -2,6 +2,7 @@
 import { chmodSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { type NotifyMessage, parseNotify } from '../core/notify.ts';
+import { Allowance } from './allowance.ts';
 import { type NativeNotify, nativeNotifyNow } from './native-notify.ts';
 import { whenReadable } from './readable.ts';
 
@@ -9,8 +10,11 @@ import { whenReadable } from './readable.ts';
 const LONGEST_PATH = 107;
 /** As long as a sender's buffer lets a datagram be (net.core.wmem_default); what is longer is left out whole. */
 const LONGEST_MESSAGE = 256 * 1024;
-/** One that never stops sending must not hold up everything else; the rest is told in the next turn. */
-const MOST_AT_ONCE = 200;
+/** Taken in one turn of the event loop. */
+const MOST_AT_ONCE = 50;
+/** A sender of more has to wait: a unit for each message and one for each 4 KiB of it. */
+const MESSAGES = { burst: 1_000, perSecond: 50 };
+const UNIT_LENGTH = 4 * 1024;
 
 export type NotifySocket = {
   readonly path: string;
@@ -40,12 +44,18 @@ export function openNotify(path: string, hear: (message: NotifyMessage) => void)
   if (native === null) return null;
   const { fd, inode } = listenAt(native, path);
   let isOpen = true;
+  const messages = new Allowance(MESSAGES);
   const readable = whenReadable(fd, () => {
     for (let count = 0; isOpen && count < MOST_AT_ONCE; count++) {
       const text = receive(native, fd);
       if (text === null) return;
       const message = parseNotify(text);
       if (Object.keys(message).length > 0) hear(message);
+      const waitMs = messages.take(1 + Math.floor(text.length / UNIT_LENGTH));
+      if (waitMs === 0 || !isOpen) continue;
+      readable.pause();
+      setTimeout(() => isOpen && readable.resume(), waitMs).unref();
+      return;
     }
   });
   return {

@@ -3,6 +3,7 @@
  * not know, which is each of these: a look at all processes took three to six times as long, most of it for memory.
  */
 import { closeSync, openSync, readdirSync, readSync } from 'node:fs';
+import { isShortage } from '../core/error.ts';
 
 const FIRST_BYTES = 16 * 1024;
 let shared: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -22,6 +23,15 @@ export function listProc(): readonly string[] {
   return withDescriptor(() => readdirSync('/proc'));
 }
 
+/** Memory of this process, 0 where it can't be read. Node's own call opens a file too, without a reserve. */
+export function residentBytes(): number {
+  try {
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readProcFile('/proc/self/status'))?.[1] ?? 0) * 1_024;
+  } catch {
+    return 0;
+  }
+}
+
 let reserve: number | null = null;
 
 /**
@@ -33,7 +43,7 @@ function withDescriptor<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EMFILE' || reserve === null) throw error;
+    if (!isShortage(error) || reserve === null) throw error;
     closeSync(reserve);
     try {
       return read();
@@ -41,6 +51,16 @@ function withDescriptor<T>(read: () => T): T {
       // In the same turn, before anybody else takes it.
       reserve = openReserve();
     }
+  }
+}
+
+/** Whether no descriptor is left at this moment. */
+export function isShort(): boolean {
+  try {
+    closeSync(openSync('/dev/null', 'r'));
+    return false;
+  } catch (error) {
+    return isShortage(error);
   }
 }
 

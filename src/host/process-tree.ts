@@ -1,4 +1,5 @@
 /** A run's leader and all that belongs to it: whom signals reach, what survives, what it weighs. */
+import { isShortage } from '../core/error.ts';
 import type { OomFinding } from '../core/oom.ts';
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
@@ -70,8 +71,13 @@ export class ProcessTree implements RunProcesses {
     // Here, for a file that is loaded later has no look of before.
     const [before, now] = [countsBefore(), look()];
     lookLater();
-    const { findKiller } = await import('./oom.ts');
-    return findKiller(this.identity.pid, { own, before, now });
+    try {
+      const { findKiller } = await import('./oom.ts');
+      return await findKiller(this.identity.pid, { own, before, now });
+    } catch (error) {
+      if (!isShortage(error)) throw error;
+      return null;
+    }
   }
 
   findSurvivors(): Promise<readonly Survivor[]> {

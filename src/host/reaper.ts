@@ -1,6 +1,7 @@
 /** Reaps orphans that the kernel has given us to: as PID 1 of a container, or as the subreaper of what we started. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { loadNative } from './native.ts';
+import { listProc, readProcFile } from './proc-file.ts';
 import { readStat } from './processes.ts';
 
 /**
@@ -49,11 +50,11 @@ function zombies(): readonly number[] {
 function children(): readonly number[] {
   try {
     return readdirSync('/proc/self/task').flatMap((thread) =>
-      readFileSync(`/proc/self/task/${thread}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+      readProcFile(`/proc/self/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
     );
   } catch {
     // A kernel without CONFIG_PROC_CHILDREN.
-    return readdirSync('/proc')
+    return listProc()
       .map(Number)
       .filter((pid) => Number.isInteger(pid) && readStat(pid)?.ppid === process.pid);
   }

@@ -1,4 +1,5 @@
 /** What outlives a leader: looked for in one sweep for all that ask at the same moment, signalled, watched until gone. */
+import { isShortage } from '../core/error.ts';
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import { type Belongings, type Found, findProcesses, isSame } from './processes.ts';
@@ -7,6 +8,8 @@ import { sendSignal } from './signal.ts';
 /** Between two looks at processes that are no children of ours: the kernel sends no event for their end. Doubles up to the second. */
 const FIRST_LOOK_MS = 1;
 const LAST_LOOK_MS = 50;
+/** Until another try, where no descriptor is left for a look. */
+const SHORTAGE_WAIT_MS = 200;
 
 /** Asked anew at every look: groups and cgroups change. */
 export type BelongingsOf = () => Belongings;
@@ -26,7 +29,15 @@ function sweep(): void {
   asked = [];
   // Two rungs of one run may ask in the same turn: both get the same answer.
   const runs = new Map(these.map(({ run }) => run()).map((run) => [run.token, run]));
-  const found = findProcesses([...runs.values()]);
+  let found: readonly Found[];
+  try {
+    found = findProcesses([...runs.values()]);
+  } catch (error) {
+    if (!isShortage(error)) throw error;
+    asked.push(...these);
+    setTimeout(sweep, SHORTAGE_WAIT_MS);
+    return;
+  }
   const answers = new Map([...runs.keys()].map((token, index) => [token, found[index]]));
   for (const { run, answer } of these) answer(answers.get(run().token) ?? { alive: [], dying: 0 });
 }

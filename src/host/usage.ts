@@ -2,7 +2,7 @@
  * CPU and memory of processes, from /proc: looked at only when somebody asks or a limit wants it. pidusage did it until
  * it was seen to keep a descriptor open for each process that it had met (a daemon meets many).
  */
-import { readFileSync } from 'node:fs';
+import { readProcFile, residentBytes } from './proc-file.ts';
 import { type ProcessStat, readStat } from './processes.ts';
 
 export type Usage = {
@@ -87,12 +87,12 @@ function sampleOf({ startTicks, cpuTicks, waitedTicks, residentPages }: ProcessS
 }
 
 function uptimeMs(): number {
-  return Number(readFileSync('/proc/uptime', 'latin1').split(' ')[0]) * 1000;
+  return Number(readProcFile('/proc/uptime').split(' ')[0]) * 1000;
 }
 
-/** statm counts in pages, Node in bytes; a page is a power of two. */
+/** statm counts in pages, status in KiB; a page is a power of two. */
 function pageSize(): number {
-  const pages = () => Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[1]);
-  pageBytes ??= 2 ** Math.round(Math.log2(process.memoryUsage.rss() / pages()));
+  const pages = () => Number(readProcFile('/proc/self/statm').split(' ')[1]);
+  pageBytes ??= 2 ** Math.round(Math.log2(residentBytes() / pages()));
   return pageBytes;
 }

@@ -4,6 +4,7 @@ import type { OperationLine } from '../api/types.ts';
 import { isGsupError } from '../core/error.ts';
 import type { HttpSpec } from '../core/service.ts';
 import { type Asset, Assets } from './assets.ts';
+import { Connections } from './connections.ts';
 import { Feed } from './feed.ts';
 import { type Access, refusalOf } from './gate.ts';
 import { readinessOf } from './health.ts';
@@ -18,10 +19,7 @@ const HEADERS_MS = 10_000;
 const REQUEST_MS = 15_000;
 const KEPT_MS = 5_000;
 const SILENT_MS = 60_000;
-const MOST_CONNECTIONS = 256;
 const LARGEST_HEADERS = 16 * 1024;
-/** Answers without end at the same time: open pages, followed logs, operations. */
-const MOST_STREAMS = 64;
 const [DEFAULT_LINES, MOST_LINES] = [200, 5_000];
 const LONGEST_SEARCH = 200;
 
@@ -43,11 +41,12 @@ export class HttpServer {
   readonly #feed: Feed;
   readonly #assets: Assets;
   readonly #table: Readonly<Record<string, Entry>>;
-  #streams = 0;
+  readonly #connections: Connections;
 
   constructor(options: ServerOptions) {
     const { source, pageFolder } = options;
     this.#options = options;
+    this.#connections = new Connections(source.mostConnections);
     const usages = new Usages(source);
     this.#metrics = new Metrics(source, usages);
     this.#feed = new Feed(source, usages, () => options.spec().token !== null);
@@ -67,7 +66,7 @@ export class HttpServer {
       },
       (request, response) => void this.#answer(request, response),
     );
-    server.maxConnections = MOST_CONNECTIONS;
+    server.on('connection', (socket) => this.#connections.add(socket));
     server.setTimeout(SILENT_MS);
     return server;
   }
@@ -110,6 +109,7 @@ export class HttpServer {
     const url = urlOf(request);
     const method = request.method === 'HEAD' ? 'GET' : request.method;
     const entry = url === null ? undefined : this.#entry(`${method} ${url.pathname}`);
+    const spec = this.#options.spec();
     const refusal = refusalOf(
       {
         access: entry?.access ?? 'open',
@@ -120,25 +120,26 @@ export class HttpServer {
         authorization: headers.authorization,
         localAddress: request.socket.localAddress,
       },
-      this.#options.spec(),
+      spec,
     );
     if (refusal !== null) {
       const challenge = refusal.status === 401 ? { 'www-authenticate': 'Bearer realm="gsup"' } : {};
       refuse(response, refusal.status, { ...refusal, headers: challenge });
     } else if (url === null || entry === undefined) this.#refuseUnknown(url, method, response);
-    else await this.#serve(entry, { request, response, url });
+    else {
+      if (spec.token !== null && entry.access !== 'open') this.#connections.trust(request.socket);
+      await this.#serve(entry, { request, response, url });
+    }
   }
 
   async #serve(entry: Entry, asked: Asked): Promise<void> {
     const { request, response } = asked;
     if (entry.isStream === true) {
       if (request.method === 'HEAD') return void response.writeHead(200).end();
-      if (this.#streams >= MOST_STREAMS)
-        return refuse(response, 503, { error: 'too many pages and logs are open', headers: { 'retry-after': '10' } });
-      this.#streams++;
-      response.once('close', () => this.#streams--);
-      // It may well be silent for long.
       const { socket } = request;
+      if (!this.#connections.addStream(response, socket))
+        return refuse(response, 503, { error: 'too many pages and logs are open', headers: { 'retry-after': '10' } });
+      // It may well be silent for long.
       socket.setTimeout(0);
       response.once('close', () => socket.setTimeout(SILENT_MS));
     }

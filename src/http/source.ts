@@ -23,6 +23,8 @@ export type HttpSource = {
   readonly version: string;
   /** What people know it by: the home, or the file. */
   readonly place: string;
+  /** Open at the same time. */
+  readonly mostConnections: number;
   /** By the supervisor's clock. */
   readonly startedAt: number;
   /** Epoch ms by the supervisor's clock, which nobody can set: states and records are measured with it. */

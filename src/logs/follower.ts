@@ -1,5 +1,6 @@
 /** A log file that grows → the lines that come. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { isShortage } from '../core/error.ts';
 import { LineCollector } from './collector.ts';
 import type { LogFormat, LogLine } from './format.ts';
 import { isAbsence, isSame, statIfAny } from './stat.ts';
@@ -95,7 +96,8 @@ function openIfAny(path: string): number | null {
   try {
     return openSync(path, 'r');
   } catch (error) {
-    if (isAbsence(error)) return null;
+    // Without a descriptor for it, it is read when it has grown further.
+    if (isAbsence(error) || isShortage(error)) return null;
     throw error;
   }
 }

@@ -67,6 +67,11 @@ export class LogFile {
     return this.#rotationError;
   }
 
+  /** False while there is no descriptor to open it with: what comes may wait where it is. */
+  isReachable(): boolean {
+    return this.#open() !== null || (this.#failing !== 'EMFILE' && this.#failing !== 'ENFILE');
+  }
+
   /** What was dropped, told once, as soon as writing works again. */
   takeDropped(): Dropped | null {
     if (this.#failing !== null) return null;

@@ -1,15 +1,15 @@
 /** One check of each kind, once: whether an instance answers. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
-import { execa } from 'execa';
-import { isGsupError } from '../core/error.ts';
+import { isGsupError, isShortage } from '../core/error.ts';
 import type { Check } from '../core/service.ts';
 import { huntConnection, type Target } from './hunt.ts';
 import { limit } from './limit.ts';
-import { type IsOurs, NOBODY_TOOK_IT, OTHERS_ANSWER, takenBy, untilOursAnswers } from './ownership.ts';
+import { type IsOurs, NOBODY_TOOK_IT, NOT_ASKED, OTHERS_ANSWER, takenBy, untilOursAnswers } from './ownership.ts';
 import { pause } from './pause.ts';
 
 /** The checks that ask; `log`, `message`, `notify` and `fd` are told. */
@@ -32,6 +32,7 @@ const LOOKS_BEFORE_REQUEST = 3;
 const LISTENING_LOOK_MS = 30;
 /** The rest of a small answer is taken, so that its server sees no broken connection; an endless one is cut. */
 const BODY_MS = 100;
+const BODY_BYTES = 64 * 1024;
 
 /**
  * Resolves with `null` when it is well, with OTHERS_ANSWER when only others were met, else with the reason. Ends within
@@ -61,6 +62,9 @@ export async function checkOnce(
       case 'exec':
         return await runProgram(check.argv, place, limited.signal);
     }
+  } catch (error) {
+    if (!isShortage(error)) throw error;
+    return NOT_ASKED;
   } finally {
     limited.end();
   }
@@ -74,27 +78,19 @@ export async function runProgram(
 ): Promise<string | null> {
   if (signal.aborted) return 'not in time';
   const [file, ...args] = argv;
-  const start = (ids: { readonly uid?: number; readonly gid?: number }) =>
-    execa(file, args, {
+  const start = (ids: { readonly uid?: number; readonly gid?: number }): ChildProcess =>
+    spawn(file, args, {
       cwd,
       ...ids,
       env: environment as Record<string, string>,
-      extendEnv: false,
-      stdin: 'ignore',
-      stdout: 'ignore',
-      stderr: 'ignore',
+      stdio: 'ignore',
       detached: true,
-      reject: false,
-      cleanup: false,
-      buffer: false,
     });
-  let subprocess: ReturnType<typeof start>;
+  let subprocess: ChildProcess;
   try {
     subprocess = startAs === undefined ? start({}) : startAs(start);
   } catch (error) {
-    // For example because the user has been deleted.
-    if (!isGsupError(error)) throw error;
-    return `cannot execute ${file}: ${error.message}`;
+    return notExecuted(file, error);
   }
   const end = () => {
     if (subprocess.pid === undefined) return;
@@ -105,16 +101,29 @@ export async function runProgram(
     }
   };
   signal.addEventListener('abort', end, { once: true });
-  const result = await subprocess;
+  const failure = await failureOf(subprocess, file);
   signal.removeEventListener('abort', end);
   // What it has left behind in its group would pile up, check by check.
   end();
-  if (signal.aborted) return 'not in time';
-  if (result.exitCode === 0) return null;
-  if (result.exitCode !== undefined) return `exit ${result.exitCode}`;
-  return result.signal
-    ? `killed by ${result.signal}`
-    : `cannot execute ${file}: ${'code' in result ? result.code : 'unknown'}`;
+  return signal.aborted ? 'not in time' : failure;
+}
+
+/** Why a program has not ended well, once it has ended; `null`: it has. */
+function failureOf(subprocess: ChildProcess, file: string): Promise<string | null> {
+  return new Promise((resolve) => {
+    subprocess.on('error', (error) => resolve(notExecuted(file, error)));
+    subprocess.once('exit', (code, signal) => {
+      if (code === 0) resolve(null);
+      else resolve(code === null ? `killed by ${signal}` : `exit ${code}`);
+    });
+  });
+}
+
+function notExecuted(file: string, error: unknown): string {
+  if (isShortage(error)) return NOT_ASKED;
+  // For example because the user has been deleted.
+  if (isGsupError(error)) return `cannot execute ${file}: ${error.message}`;
+  return `cannot execute ${file}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`;
 }
 
 type Asked = {
@@ -208,8 +217,12 @@ async function restOf(response: IncomingMessage, signal: AbortSignal): Promise<v
     response.once('end', resolve).once('close', resolve);
     rest.signal.addEventListener('abort', resolve, { once: true });
   });
+  let bytes = 0;
   response.on('error', () => {});
-  response.resume();
+  response.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES) response.destroy();
+  });
   await ended;
   rest.end();
 }
@@ -236,6 +249,7 @@ async function askTcp({ host, port }: Target, { isOurs, over }: Asked, signal: A
 }
 
 function reasonOf(error: unknown): string {
+  if (isShortage(error)) return NOT_ASKED;
   const { name, code, message } = error as NodeJS.ErrnoException;
   return name === 'AbortError' ? 'no answer in time' : (code ?? message);
 }

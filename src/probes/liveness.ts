@@ -2,7 +2,7 @@
 import { FRESH_HEALTH, judge } from '../core/health.ts';
 import type { LivePolicy } from '../core/service.ts';
 import { type ActiveCheck, checkOnce, type Surroundings } from './check.ts';
-import { OTHERS_ANSWER } from './ownership.ts';
+import { NOT_ASKED, OTHERS_ANSWER } from './ownership.ts';
 import { pause } from './pause.ts';
 
 /** What is told of the answers; what other instances answered counts neither way and is not told. */
@@ -32,7 +32,7 @@ export async function watchLiveness({ check, policy, surroundings, signal, tell 
     const begun = performance.now();
     const reason = await checkOnce(check, surroundings, policy.timeoutMs, signal);
     if (signal.aborted) return;
-    if (reason !== OTHERS_ANSWER) {
+    if (reason !== OTHERS_ANSWER && reason !== NOT_ASKED) {
       const judged = judge(health, reason === null, thresholds);
       if (reason !== null) tell.failed(reason, judged.health.bad);
       else if (health.bad > 0) tell.recovered();

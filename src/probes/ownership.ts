@@ -7,6 +7,8 @@ export type IsOurs = (socket: Socket) => boolean | null;
 
 /** Why a check says nothing about its instance, neither good nor bad. */
 export const OTHERS_ANSWER = 'another instance answered';
+/** The supervisor has no descriptor left to ask with: says nothing about the instance either. */
+export const NOT_ASKED = 'no descriptor is left to ask it';
 /** All that listen are held up, ours with them. */
 export const NOBODY_TOOK_IT = 'nobody took the connection in time';
 

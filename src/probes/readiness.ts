@@ -2,7 +2,7 @@
 import { FRESH_HEALTH, judge } from '../core/health.ts';
 import type { ReadyPolicy } from '../core/service.ts';
 import { type ActiveCheck, checkOnce, type Surroundings } from './check.ts';
-import { OTHERS_ANSWER } from './ownership.ts';
+import { NOT_ASKED, OTHERS_ANSWER } from './ownership.ts';
 import { pause } from './pause.ts';
 
 /** One try may take so long at most. */
@@ -28,7 +28,7 @@ export async function untilReady(
   while (!signal.aborted) {
     const reason = await checkOnce(check, surroundings, tryMs, signal);
     if (signal.aborted) return false;
-    if (reason !== OTHERS_ANSWER) {
+    if (reason !== OTHERS_ANSWER && reason !== NOT_ASKED) {
       const judged = judge(health, reason === null, thresholds);
       if (judged.verdict === 'well') return true;
       if (reason !== null) notYet(reason);

@@ -1,6 +1,7 @@
 /** Restarts that nobody asks for: loaded when the first service wants them. */
 import type { SupervisorState } from '../core/root-state.ts';
 import type { AutomationOptions } from './automatic-restarts.ts';
+import { loadPatiently } from './patient-load.ts';
 
 export type Automation = {
   /** The state has changed. */
@@ -15,7 +16,7 @@ export function followState(options: AutomationOptions): Automation {
   let isClosed = false;
   const load = async (): Promise<void> => {
     isLoading = true;
-    const { AutomaticRestarts } = await import('./automatic-restarts.ts');
+    const { AutomaticRestarts } = await loadPatiently(() => import('./automatic-restarts.ts'));
     if (!isClosed) restarts = new AutomaticRestarts(options);
   };
   const update = (): void => {

@@ -8,6 +8,7 @@ import type { ActiveCheck, Surroundings } from '../probes/check.ts';
 import { whereItAsks } from '../probes/own-socket.ts';
 import type { IsOurs } from '../probes/ownership.ts';
 import { Watchdog } from '../probes/watchdog.ts';
+import { loadPatiently } from './patient-load.ts';
 
 export type ChecksOptions = {
   /** Where programs of the service's own run. */
@@ -98,7 +99,7 @@ export class Checks {
 
   async #ask(check: ActiveCheck, spec: ServiceSpec, ready: ReadyPolicy, tell: AskListener): Promise<void> {
     const { signal } = this.#begin();
-    const { untilReady } = await import('../probes/asking.ts');
+    const { untilReady } = await loadPatiently(() => import('../probes/asking.ts'));
     let last: string | null = null;
     const notYet = (reason: string): void => {
       if (reason !== last) tell.notYet(reason);
@@ -109,7 +110,7 @@ export class Checks {
 
   async #watch(check: ActiveCheck, spec: ServiceSpec, policy: LivePolicy, listener: LiveListener): Promise<void> {
     const { signal } = this.#begin();
-    const { watchLiveness } = await import('../probes/asking.ts');
+    const { watchLiveness } = await loadPatiently(() => import('../probes/asking.ts'));
     const failed = (reason: string, count: number) => listener.failed(reason, count, policy.failureThreshold);
     const tell = { failed, sick: (reason: string) => listener.sick(reason), recovered: () => {} };
     await watchLiveness({ check, policy, surroundings: this.#placeOf(check, spec), signal, tell });

@@ -18,6 +18,7 @@ import type {
 } from '../host/host.ts';
 import { Checks } from './checks.ts';
 import type { Clock } from './clock.ts';
+import { loadPatiently } from './patient-load.ts';
 import { watchMemory } from './triggers.ts';
 
 /** How the streams of an instance are laid; asked at every start. */
@@ -335,13 +336,15 @@ export class InstanceEffects {
 
   /** A message of systemd's protocol. */
   #notified(run: number, message: NotifyMessage): void {
+    const before = this.#appState;
     if (message.status !== undefined) this.#status = message.status;
     if (message.stopping === true) this.#appState = 'stopping';
     else if (message.reloading === true) this.#appState = 'reloading';
     else if (message.ready === true) this.#appState = null;
     if (message.extendMs !== undefined) this.#tell({ type: 'extended', run, ms: message.extendMs });
     for (const appPhase of ['stopping', 'reloading'] as const)
-      if (message[appPhase] === true) this.#tell({ type: 'app-told', run, appPhase, pending: null });
+      if (message[appPhase] === true && appPhase !== before)
+        this.#tell({ type: 'app-told', run, appPhase, pending: null });
     this.#checks.notified(message);
   }
 
@@ -357,7 +360,7 @@ export class InstanceEffects {
     if (preStop === null) return;
     const ended = new AbortController();
     this.#hook = ended;
-    const running = import('../probes/asking.ts').then(({ runProgram }) =>
+    const running = loadPatiently(() => import('../probes/asking.ts')).then(({ runProgram }) =>
       runProgram(preStop.argv, this.#place(), ended.signal),
     );
     this.#then(running, (reason) => ({ type: 'hook-ended', run, reason: reason ?? null }));

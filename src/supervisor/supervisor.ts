@@ -175,7 +175,17 @@ export class Supervisor {
 
   /** The leader's pid of the run with this token, `null` while it has none; `undefined`: there is no such run. */
   leaderOf(token: string): number | null | undefined {
-    return [...this.#instances.values()].find(({ identity }) => identity?.token === token)?.identity?.pid;
+    for (const { identity } of this.#instances.values()) if (identity?.token === token) return identity.pid;
+    return undefined;
+  }
+
+  /** An app writes more on the link than is read at once. */
+  flooded(token: string): void {
+    for (const [name, { identity }] of this.#instances) {
+      if (identity?.token !== token) continue;
+      const reason = 'it writes more on the link than is read at once; its lines are delayed';
+      this.#record({ phase: 'notice', level: 'warn', reason }, this.#options.clock.now(), parseSlotName(name));
+    }
   }
 
   /** The identity of the present run, `null` when there is none. */

@@ -25,8 +25,10 @@ export function watchMemory({ spec, clock, memory, ask }: Watched): () => void {
   let isOver = false;
   let cancel = () => {};
   const look = async (): Promise<void> => {
-    const bytes = await memory();
+    // Where it can't be read now, the next look counts.
+    const bytes = await memory().catch(() => null);
     if (isOver) return;
+    if (bytes === null) return again();
     above = bytes > limit ? above + 1 : 0;
     if (above >= SAMPLES_ABOVE) {
       above = 0;

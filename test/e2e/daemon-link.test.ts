@@ -110,6 +110,23 @@ test.concurrent('a hello with a wrong token, and anything before hello, is close
   expect(await home.instance('api:0')).toMatchObject({ state: 'running' });
 });
 
+test.concurrent('a line that is not a JSON object ends the connection, and the app may connect again', async () => {
+  await using home = new Home();
+  await using stage = new Stage();
+  const { start, path, id } = await started(home, stage);
+  expect(await start.status()).toBe(0);
+  for (const line of ['this is no JSON', '[]', 'null', '7', '']) {
+    using app = new App(path);
+    app.say({ type: 'hello', id });
+    app.say(line);
+    await app.closed();
+  }
+  using app = new App(path);
+  app.say({ type: 'hello', id });
+  app.say({ type: 'phase', phase: 'warming' });
+  expect(await home.record('app-phase', 'api:0')).toMatchObject({ appPhase: 'warming' });
+});
+
 test.concurrent('ready over the link counts for "ready: message"', async () => {
   await using home = new Home();
   await using stage = new Stage();
@@ -137,8 +154,6 @@ test.concurrent('a stop comes down the link with its deadline; phases and report
   await puppet.send({ act: 'ignore', signal: 'SIGTERM' });
   using app = new App(path);
   app.say({ type: 'hello', id });
-  app.say('this is no JSON');
-  app.say('[]');
   app.say({ type: 'unheard-of' });
   app.say({ type: 'report', served: 3 });
   await home.record('app-phase', 'api:0');

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { NotifyMessage } from '../../src/core/notify.ts';
 import { loadNativeNotify } from '../../src/host/native-notify.ts';
@@ -117,6 +118,20 @@ s.send(b'')
 s.send(b'STATUS=last')`;
   expect(await python(code)).toBe(0);
   expect(await news.until((all) => all.length > 1)).toEqual([{ status: 'long' }, { status: 'last' }]);
+});
+
+test.skipIf(!canPython)('a sender that never stops has to wait, and holds up nothing else', async () => {
+  listen();
+  const delay = monitorEventLoopDelay({ resolution: 10 });
+  delay.enable();
+  const code = `
+import time
+end = time.time() + 3
+while time.time() < end: s.send(b'STATUS=' + b'x' * 60000 + b'\\n' * 60000)`;
+  expect(await python(code)).toBe(0);
+  expect(delay.max / 1e6).toBeLessThan(1_000);
+  expect(news.all.length).toBeGreaterThan(10);
+  expect(news.all.length).toBeLessThan(150);
 });
 
 test.skipIf(!canPython)('the socket of one that was killed is replaced', async () => {

@@ -42,6 +42,7 @@ const BEGAN = Date.now() - 3_600_000;
 export class FakeSource implements HttpSource {
   readonly version = '1.2.3';
   readonly place = '/home/me/.gsup';
+  readonly mostConnections = 256;
   readonly startedAt = BEGAN;
   now = () => Date.now();
   readonly asked: { readonly verb: Verb; readonly names: readonly string[] }[] = [];
