@@ -1,7 +1,7 @@
 /** Errors that nobody expected, wherever they come from: a sentence for people, the stack for the daemon's log. */
 import { appendFileSync } from 'node:fs';
 import { homeOf } from '../api/home.ts';
-import { isGsupError } from '../core/error.ts';
+import { isGsupError, isShortage } from '../core/error.ts';
 import { refusalOf, report, stackOf } from './report.ts';
 import { sayFailure } from './starter.ts';
 import { VERSION } from './version.ts';
@@ -11,7 +11,11 @@ export type Role = 'command' | 'daemon' | 'background';
 
 /** Reports what is thrown where no caller catches it, and ends the process. */
 export function reportCrashes(role: Role): void {
-  process.on('uncaughtException', (error) => process.exit(reportFailure(role, error)));
+  process.on('uncaughtException', (error) => {
+    // A running supervisor has a listener of its own, which survives a shortage of descriptors.
+    if (isShortage(error) && process.listenerCount('uncaughtException') > 1) return;
+    process.exit(reportFailure(role, error));
+  });
   // Whatever --unhandled-rejections says, and as an exception: what restores a terminal listens to those.
   process.on('unhandledRejection', (error) => {
     throw error;

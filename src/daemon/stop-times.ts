@@ -44,14 +44,18 @@ export class StopLog {
 
   /** Resolves when the stops of daemons before are known too. */
   recall(): Promise<void> {
-    this.#past ??= this.#recallOnce();
+    this.#past ??= this.#recallOnce().catch((error: unknown) => {
+      // The next call tries again.
+      this.#past = null;
+      throw error;
+    });
     return this.#past;
   }
 
   /** When whoever asks has been answered. */
   #recallSoon(): void {
     if (this.#past !== null || this.#timer !== null) return;
-    this.#timer = setTimeout(() => void this.recall(), RECALL_AFTER_MS).unref();
+    this.#timer = setTimeout(() => void this.recall().catch(() => {}), RECALL_AFTER_MS).unref();
   }
 
   async #recallOnce(): Promise<void> {
