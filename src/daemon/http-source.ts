@@ -1,4 +1,5 @@
 /** What the daemon serves over HTTP. */
+import { shownView } from '../api/shown.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
 import { HttpListener } from '../http/listener.ts';
@@ -30,6 +31,7 @@ function sourceOf(daemon: Daemon, version: string): HttpSource {
     state: () => supervisor.state,
     tokenOf: (of) => supervisor.identityOf(of)?.token ?? null,
     statusOf: (of) => supervisor.statusOf(of),
+    shown: (view) => shownView(view, daemon.masking.valuesOf(view.service)),
     usage: async () => usageOf(supervisor.processes()),
     logged: () => daemon.logged(),
     onChange: (callback) => daemon.onChange(callback),

@@ -6,7 +6,7 @@ import { usageError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
 import { parseRecorded } from '../core/recorded.ts';
-import { secretValues, withoutSecrets } from '../core/secrets.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import { LogFollower } from '../logs/follower.ts';
 import { type EndOfLog, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
 import { momentsOf, systemClock } from '../supervisor/clock.ts';
@@ -133,7 +133,7 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
   const { files, path } = log;
   const stat = statSync(path, { throwIfNoEntry: false });
   const end = stat === undefined ? null : { ino: stat.ino, size: stat.size };
-  const secrets = secretValues(daemon.fullEnvironmentOf(of));
+  const secrets = daemon.masking.valuesOf(of.service);
   return {
     of,
     files,

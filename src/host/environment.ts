@@ -47,6 +47,15 @@ export function instanceEnvironment(
   return environment;
 }
 
+/** The same as far as it can be known: without env files that can't be read. */
+export function knownEnvironment(...[spec, index, run, inherited]: Parameters<typeof instanceEnvironment>) {
+  try {
+    return instanceEnvironment(spec, index, run, inherited);
+  } catch {
+    return instanceEnvironment({ ...spec, envFiles: [] }, index, run, inherited);
+  }
+}
+
 function readEnvFile(file: string): Record<string, string> {
   try {
     return parseEnv(readFileSync(file, 'utf8')) as Record<string, string>;
