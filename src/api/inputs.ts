@@ -62,7 +62,10 @@ export const INPUTS = {
     lines: number,
     since: number,
     until: number,
-    grep: v.optional(v.string()),
+    /** A text that is looked for, whatever its case. */
+    search: v.optional(v.string()),
+    /** A line that says so stands between what was there and what comes. */
+    marksEnd: flag,
     stderr: flag,
     follow: flag,
   }),

@@ -95,7 +95,9 @@ const readyMap = strictMap({
   http: v.optional(text(`Ready when ${http}.`)),
   tcp: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected host:port'), v.description(`Ready when ${tcp}.`))),
   exec: v.optional(words(`Ready when ${exec}.`)),
-  log: v.optional(text('Ready when a line of output matches this regular expression.')),
+  log: v.optional(
+    text('Ready when a line of output matches this regular expression; of each line the first 4 KiB count.'),
+  ),
   message: v.optional(flag("Ready when the app says process.send('ready').")),
   notify: v.optional(flag("Ready when the app says READY=1 by systemd's protocol.")),
   fd: v.optional(whole('Ready when the app writes a line to this descriptor (3 or more), as s6 has it.', 3, 255)),

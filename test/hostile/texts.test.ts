@@ -1,4 +1,5 @@
 /** Texts that others write: none of them keeps the daemon busy, shows a secret, or acts on a terminal. */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, test } from 'vitest';
@@ -125,3 +126,70 @@ test.concurrent('a variable as large as the kernel allows does not keep the daem
   await home.ok(['restart', 'api']);
   expect((await home.record('spawned', 'api:0', 2)).pid).toBeGreaterThan(0);
 });
+
+test.concurrent('an expression of gsup logs that takes for ever keeps only its own command busy, and Ctrl-C ends it', async () => {
+  await using home = new Home();
+  const line = 'x'.repeat(40);
+  await home.ok(['start', '--name', 'api', '--', 'sh', '-c', `echo ${line}; echo fine; exec sleep 1000`]);
+  await home.said('api:0', /fine/);
+  for (const more of [[], ['--lines', '2']]) {
+    await using logs = home.begin(['logs', 'api', '--grep', '(x+x+)+y', ...more]);
+    // It is at it when it has used a second of a processor.
+    await home.until('a busy command', () => (secondsOf(logs.child.pid ?? 0) > 1 ? true : undefined));
+    const began = performance.now();
+    expect(await home.instance('api:0')).toMatchObject({ state: 'running' });
+    expect(performance.now() - began).toBeLessThan(2_000);
+    logs.kill('SIGINT');
+    expect(await logs.ended).toEqual({ code: null, signal: 'SIGINT' });
+  }
+});
+
+test.concurrent('an expression of a readiness check that takes for ever is given up with its cause, and the daemon goes on', async () => {
+  await using home = new Home();
+  const file = home.write(
+    'supervisor.yaml',
+    `
+services:
+  api:
+    command: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9; do echo ${'x'.repeat(40)}; done; exec sleep 1000"]
+    ready: { log: "(x+x+)+y", timeout: 1s }
+    restart: never
+  good:
+    command: [sh, -c, "echo listening on 80; exec sleep 1000"]
+    ready: { log: "^listening on \\\\d+$" }
+`,
+  );
+  const { stdout, stderr } = await home.run(['apply', '-c', file]);
+  expect(stdout + stderr).toContain('(x+x+)+y took more than 250ms and was given up');
+  expect(await home.instance('good:0')).toMatchObject({ state: 'running', ready: true });
+  expect(await home.record('ready-timeout', 'api:0')).toMatchObject({
+    reason: expect.stringContaining('was given up'),
+  });
+});
+
+test.concurrent('a report of an app that is nested without end is cut, and the daemon goes on', async () => {
+  await using home = new Home();
+  const app = home.write(
+    'app.cjs',
+    `
+const link = require('node:net').connect(process.env.GSUP_LINK);
+const say = (line) => link.write(line + '\\n');
+say(JSON.stringify({ type: 'hello', id: process.env.GSUP_ID, pid: process.pid }));
+say('{"type":"phase","phase":"deep","pending":{"a":' + '['.repeat(20000) + ']'.repeat(20000) + '}}');
+say(JSON.stringify({ type: 'phase', phase: 'done' }));
+`,
+  );
+  await home.ok(['start', app, '--name', 'api']);
+  const pid = await home.daemonPid();
+  await home.until('the last phase', () => home.read('events.ndjson').includes('"appPhase":"done"') || undefined);
+  expect(home.read('events.ndjson')).toContain('"appPhase":"deep"');
+  expect(await home.instance('api:0')).toMatchObject({ state: 'running' });
+  expect(await home.daemonPid()).toBe(pid);
+});
+
+/** Of processor time that a process has used: fields 14 and 15 of proc_pid_stat(5), in hundredths. */
+function secondsOf(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}

@@ -7,6 +7,7 @@ import { isPhase, PHASES } from '../../core/record.ts';
 import { paint, serviceColour } from '../../view/colour.ts';
 import { recordLine } from '../../view/record.ts';
 import { connect } from '../connect.ts';
+import { matchingLines } from '../matching-lines.ts';
 import { allowsColour } from '../terminal.ts';
 
 type LogFlags = {
@@ -67,14 +68,14 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
     ...countOf(flags.lines),
     ...timeOf('since', flags.since),
     ...timeOf('until', flags.until),
-    ...(flags.grep === undefined ? {} : { grep: flags.grep }),
     stderr: String(flags.stderr === true || flags.err === true),
     follow: String(flags.follow === true),
   };
   const colour = allowsColour(process.stdout);
+  const entries = matchingLines((asked, signal) => client.logs(asked, signal), query, flags.grep);
   const known: string[] = [];
   await printed(async function* () {
-    for await (const entry of client.logs(query)) {
+    for await (const entry of entries) {
       const { instance, at, stream, line } = entry;
       const service = instance.slice(0, instance.lastIndexOf(':'));
       if (!known.includes(service)) known.push(service);
