@@ -7,6 +7,7 @@ import { checkHome, type Home, homeOf, prepareHome } from '../api/home.ts';
 import type { PingReply } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
+import { toStderr } from './print.ts';
 import { VERSION } from './version.ts';
 
 /** For a daemon that is there to say so. */
@@ -156,7 +157,7 @@ function clientOf(home: Home, start?: () => Promise<void>): Client {
   const onVersion = (version: string): void => {
     if (isTold || version === VERSION || version === '') return;
     isTold = true;
-    process.stderr.write(
+    toStderr(
       `gsup: the daemon is version ${version}, this command ${VERSION}; "gsup update" replaces it and leaves the services running\n`,
     );
   };

@@ -1,6 +1,7 @@
 /** The command line: finds the command, prints what went wrong, and answers with the exit status. */
 import { Command, CommanderError } from 'commander';
 import { EXIT } from '../core/error.ts';
+import { toStderr, toStdout } from './print.ts';
 import { report } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -97,6 +98,8 @@ function endWhenNobodyReads(): void {
 
 function strict(command: Command): Command {
   return command.exitOverride().configureOutput({
+    writeOut: (text) => void toStdout(text),
+    writeErr: (text) => void toStderr(text),
     outputError: (text, write) => write(text.replace(/^error: /, 'gsup: ')),
   });
 }

@@ -1,5 +1,7 @@
 /** What an app reports of itself, made small enough to be kept, written and shown; pure. */
 
+import { plainLine } from './plain-text.ts';
+
 /** Of lists and maps in each other; JSON.stringify and everything else that goes down has a limit. */
 const DEEPEST = 12;
 const LONGEST_PHASE = 100;
@@ -11,7 +13,7 @@ export function boundedReport(report: Readonly<Record<string, unknown>>): Readon
 
 /** The name of a phase of an app's own. */
 export function boundedPhase(phase: string): string {
-  return phase.length > LONGEST_PHASE ? `${phase.slice(0, LONGEST_PHASE - 1)}…` : phase;
+  return plainLine(phase.length > LONGEST_PHASE ? `${phase.slice(0, LONGEST_PHASE - 1)}…` : phase);
 }
 
 function bounded(value: unknown, depth: number): unknown {

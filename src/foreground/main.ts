@@ -232,6 +232,7 @@ function openOutput(
       stdout: allowsColour(environment, process.stdout.isTTY),
       stderr: allowsColour(environment, process.stderr.isTTY),
     },
+    isTerminal: { stdout: process.stdout.isTTY === true, stderr: process.stderr.isTTY === true },
     onLine,
     onDrain: () => supervisor().resume(),
     onGone: () =>

@@ -1,5 +1,6 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
 import { readlinkSync } from 'node:fs';
+import { plainLine } from '../core/plain-text.ts';
 import type { Survivor } from '../core/record.ts';
 import { lowestPid } from './pid-order.ts';
 import { listProc, readProcFile, readProcRecord } from './proc-file.ts';
@@ -231,8 +232,9 @@ function tokenOf(pid: number): string | null {
 export function commandLine(pid: number): string {
   try {
     const text = readProcFile(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
-    if (text === '') return `[${readProcFile(`/proc/${pid}/comm`, 'utf8').trim()}]`;
-    return text.length > LONGEST_COMMAND ? `${text.slice(0, LONGEST_COMMAND - 1)}…` : text;
+    if (text === '') return `[${plainLine(readProcFile(`/proc/${pid}/comm`, 'utf8').trim())}]`;
+    const line = plainLine(text.replace(/\s+/g, ' '));
+    return line.length > LONGEST_COMMAND ? `${line.slice(0, LONGEST_COMMAND - 1)}…` : line;
   } catch {
     return 'unknown';
   }

@@ -1,10 +1,13 @@
 /** Texts that others write: none of them keeps the daemon busy, shows a secret, or acts on a terminal. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { freePort } from '../kit/gsup.ts';
 import { Home } from '../kit/home.ts';
+import { ALL_HOSTILE } from '../kit/hostile.ts';
 
 /** A server of somebody's health, for checks that need one. */
 async function healthy(): Promise<AsyncDisposable & { readonly port: number }> {
@@ -185,6 +188,121 @@ say(JSON.stringify({ type: 'phase', phase: 'done' }));
   expect(home.read('events.ndjson')).toContain('"appPhase":"deep"');
   expect(await home.instance('api:0')).toMatchObject({ state: 'running' });
   expect(await home.daemonPid()).toBe(pid);
+});
+
+/** An argument can't have a NUL. */
+const EVIL = ALL_HOSTILE.replaceAll('\u0000', '');
+/** What acts on a terminal, newline and tab apart. */
+const ACTING = /[\p{Bidi_Control}\u2028\u2029]|(?![\n\t])\p{Cc}/u;
+const COLOUR = new RegExp(`${String.fromCharCode(27)}\\[[0-9;:]*m`, 'g');
+
+/** A service that writes hostile texts in every place that it can write to. */
+function evilService(home: Home): string {
+  const app = home.write(
+    'evil.cjs',
+    `
+const EVIL = ${JSON.stringify(EVIL)};
+const link = require('node:net').connect(process.env.GSUP_LINK);
+const say = (message) => link.write(JSON.stringify(message) + '\\n');
+say({ type: 'hello', id: process.env.GSUP_ID, pid: process.pid });
+console.log(EVIL);
+console.error(EVIL);
+// Outlives its leader, in its group.
+require('node:child_process').spawn('sh', ['-c', ${JSON.stringify(TRAP)}, EVIL], { stdio: 'ignore' });
+process.on('SIGTERM', () => {
+  say({ type: 'phase', phase: EVIL, pending: { [EVIL]: EVIL, names: [EVIL] } });
+  say({ type: 'report', durationMs: 1, undone: [EVIL], errors: [EVIL] });
+  link.end(() => process.exit(0));
+});
+say({ type: 'ready' });
+console.log('all is said');
+setInterval(() => {}, 1000);
+`,
+  );
+  return home.write(
+    'supervisor.yaml',
+    `
+services:
+  api:
+    script: ${app}
+    args: [${JSON.stringify(EVIL)}]
+    env: { EVIL: ${JSON.stringify(EVIL)} }
+    stop: { grace: 1s }
+  sick:
+    command: [node, -e, "console.error(process.env.EVIL); process.exit(3)"]
+    env: { EVIL: ${JSON.stringify(EVIL)} }
+    restart: never
+`,
+  );
+}
+
+test.concurrent('no text of a process acts on the terminal or file that gsup prints it to', async () => {
+  await using home = new Home();
+  const file = evilService(home);
+  const seen: Record<string, string> = {};
+  const run = async (...args: string[]) => {
+    const { stdout, stderr } = await home.run(args);
+    seen[args.join(' ')] = stdout + stderr;
+  };
+  await run('apply', '-c', file);
+  await home.said('api:0', /all is said/);
+  for (const name of ['api', 'sick']) for (const what of ['show', 'why']) await run(what, name);
+  await run('stop', 'api');
+  for (const what of [['why', 'api'], ['events'], ['timeline'], ['ls', '--wide']]) await run(...what);
+  for (const what of ['events', 'ls', 'timeline', 'why api', 'show api', 'logs', 'env api'])
+    await run(...what.split(' '), '--json');
+  seen['events.ndjson'] = home.read('events.ndjson');
+  const acting = Object.entries(seen).filter(([, text]) => ACTING.test(text));
+  expect(acting.map(([what, text]) => [what, ACTING.exec(text)?.[0], text.slice(0, 300)])).toEqual([]);
+  for (const what of ['stop api', 'events', 'why sick', `apply -c ${file}`])
+    expect(seen[what], what).toContain('PWNED');
+  // No line that a process wrote looks like one of gsup's own.
+  for (const text of Object.values(seen)) expect(text).not.toMatch(/^(12:00:00\.000|\+0\.001 {2}api:0 {2}ready)/m);
+});
+
+/** Runs a command on a terminal of its own; `null`, with the reason printed, where that can't be made. */
+function onTerminal(home: Home, args: string): string | null {
+  const command = `${process.env['TEST_NODE'] ?? process.execPath} ${join(import.meta.dirname, '../../bin/gsup.js')} ${args}`;
+  const env = { ...process.env, GSUP_HOME: home.path, TERM: 'xterm-256color', NO_COLOR: '' };
+  const { status, stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { env, input: '', timeout: 15_000 });
+  if (status === null) console.warn('skipped: script(1) of util-linux makes terminals');
+  return status === null ? null : stdout.toString();
+}
+
+test('gsup logs keeps colours on a terminal and drops all else that acts on it; a pipe gets every byte', async () => {
+  await using home = new Home();
+  await home.run(['apply', '-c', evilService(home)]);
+  await home.said('api:0', /all is said/);
+  const piped = (await home.ok(['logs', 'api', '--raw', '--lines', '1000'])).stdout;
+  expect(piped).toContain('\u001b]52;c;cHduZWQ=\u0007');
+  for (const args of [
+    'logs api --raw --lines 1000',
+    'logs --stderr',
+    'logs --json',
+    'env api',
+    'stop api',
+    'show api',
+    'why api',
+  ]) {
+    const shown = onTerminal(home, args);
+    if (shown === null) return;
+    // How progress is drawn depends on the width.
+    if (args !== 'stop api') expect(shown, args).toContain('PWNED');
+    // The terminal itself ends lines with CR LF; how progress is drawn is ours.
+    const text = shown.replaceAll('\r\n', '\n').replace(COLOUR, '');
+    if (args !== 'stop api') expect({ args, acting: ACTING.exec(text)?.[0] ?? null }).toEqual({ args, acting: null });
+    for (const acting of ['\u001b]', '\u001b[2J', '\u001b[?1049', '\u202e', '\u009b'])
+      expect(shown, args).not.toContain(acting);
+  }
+  expect(onTerminal(home, 'logs api --raw --lines 1000')).toMatch(COLOUR);
+});
+
+test('several services that share a terminal can colour their lines, and nothing else', async () => {
+  await using home = new Home();
+  const shown = onTerminal(home, `run -c ${evilService(home)} sick`);
+  if (shown === null) return;
+  expect(shown).toContain('PWNED');
+  expect(shown.replaceAll('\r\n', '\n').replace(COLOUR, '')).not.toMatch(ACTING);
 });
 
 /** Of processor time that a process has used: fields 14 and 15 of proc_pid_stat(5), in hundredths. */
