@@ -31,7 +31,8 @@ export function instanceEnvironment(
   run: { readonly token: string; readonly linkPath: string | null },
   inherited: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
-  const environment: Record<string, string> = {};
+  // A variable may be called as what each object has.
+  const environment: Record<string, string> = Object.create(null);
   for (const [name, value] of Object.entries(inherited)) {
     if (value === undefined || NOT_INHERITED.includes(name)) continue;
     if (spec.inheritEnv || BASE.includes(name)) environment[name] = value;

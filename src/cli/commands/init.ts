@@ -61,7 +61,7 @@ function procfile(file: string): readonly Found[] {
   return readFileSync(file, 'utf8')
     .split('\n')
     .flatMap((line): Found[] => {
-      const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+?)\s*$/.exec(line);
+      const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+)$/.exec(line.trimEnd());
       if (!match?.[1] || !match[2] || match[1] === 'all') return [];
       // A Procfile's lines are given to a shell by everything that reads them.
       return [

@@ -1,6 +1,6 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
 import { Command, Option } from 'commander';
-import { formatDiagnostics } from '../../config/diagnostic.ts';
+import { firstProblems, formatDiagnostics } from '../../config/diagnostic.ts';
 import { stopBudget } from '../../core/budget.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT } from '../../core/error.ts';
@@ -32,7 +32,7 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   const result = await readServices(file, { envName: flags.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
-    if (flags.json === true) toStdout(jsonText({ ok: false, problems: result.problems }));
+    if (flags.json === true) toStdout(jsonText({ ok: false, problems: firstProblems(result.problems) }));
     else toStderr(`${formatDiagnostics(result.problems, { colour })}\n`);
     process.exitCode = EXIT.config;
     return;
