@@ -73,6 +73,9 @@ function hasScheme(text: string, free: number, mark: number): boolean {
 
 /** A shorter value may well be an ordinary word of a text. */
 const LEAST_LENGTH = 6;
+/** Behind a text that was cut, and as much of its end as is looked at. */
+const CUT = '…';
+const LONGEST_BEGIN = 200;
 /** More values than this are searched for together. */
 const MANY = 256;
 
@@ -195,7 +198,17 @@ export function maskedCommand(command: string, values: readonly string[]): strin
 /** `text` without any of `values`. */
 export function withoutSecrets(text: string, values: readonly string[]): string {
   if (text.length < LEAST_LENGTH || values.length === 0) return text;
-  return withMasks(text, values.length > MANY ? spansOfMany(text, values) : spansOf(text, values));
+  const shown = withMasks(text, values.length > MANY ? spansOfMany(text, values) : spansOf(text, values));
+  return shown.endsWith(CUT) ? withoutBegin(shown, values) : shown;
+}
+
+/** Without the begin of a secret where a text was cut off in it. */
+function withoutBegin(text: string, values: readonly string[]): string {
+  const end = text.slice(-LONGEST_BEGIN);
+  for (const value of values.slice(0, MANY))
+    for (let length = Math.min(value.length, LONGEST_BEGIN) - 1; length >= LEAST_LENGTH; length--)
+      if (end.endsWith(value.slice(0, length) + CUT)) return text.slice(0, -length - 1) + MASK + CUT;
+  return text;
 }
 
 function spansOf(text: string, values: readonly string[]): readonly Span[] {

@@ -212,6 +212,12 @@ test('no value of a secret is left in a text, whatever stands around it and howe
   );
 });
 
+test('a text that was cut within a secret does not show its begin', () => {
+  expect(withoutSecrets('run --x planted-sec…', ['planted-secret'])).toBe(`run --x ${MASK}…`);
+  expect(withoutSecrets('run --x plan…', ['planted-secret'])).toBe('run --x plan…');
+  expect(withoutSecrets('run …', ['planted-secret'])).toBe('run …');
+});
+
 test('the secrets of an environment are looked for once', () => {
   let reads = 0;
   const environment = Object.defineProperty({} as Record<string, string>, 'TOKEN', {

@@ -107,6 +107,33 @@ test.concurrent('gsup run shows no secret in its records either', async () => {
   expect(gsup.records.filter((record) => JSON.stringify(record).includes('planted-'))).toEqual([]);
 });
 
+test.concurrent('nor does a drill', async () => {
+  await using home = new Home();
+  const file = home.write(
+    'supervisor.yaml',
+    `
+services:
+  lingering:
+    command: [sh, -c, "sh -c '${TRAP}' x --password planted-pw ${'y'.repeat(60)} planted-env & exec sleep 1000"]
+    env: { TOKEN: planted-env }
+    stop: { grace: 300ms }
+  sick:
+    command: [sh, -c, "echo planted-env >&2; exit 3"]
+    env: { TOKEN: planted-env }
+    restart: never
+`,
+  );
+  for (const [args, word] of [
+    [['lingering', '--duration', '200ms'], 'outlived it'],
+    [['lingering', '--duration', '200ms', '--json'], '"survivors"'],
+    [['sick', '--duration', '200ms'], 'cannot drill sick'],
+  ] as const) {
+    const { stdout, stderr } = await home.run(['drill', '-c', file, ...args]);
+    expect(stdout + stderr).toContain(word);
+    expect(stdout + stderr).not.toContain('planted-');
+  }
+});
+
 test.concurrent('a variable as large as the kernel allows does not keep the daemon busy', async () => {
   await using home = new Home();
   const large = ['a'.repeat(120_000), 'x://:'.repeat(24_000)].map((value, n) => `V${n}=${value}\n`).join('');
