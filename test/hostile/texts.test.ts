@@ -157,18 +157,18 @@ test.concurrent('a variable as large as the kernel allows does not keep the daem
   expect((await home.record('spawned', 'api:0', 2)).pid).toBeGreaterThan(0);
 });
 
-test.concurrent('an expression of gsup logs that takes for ever keeps only its own command busy, and Ctrl-C ends it', async () => {
+test('an expression of gsup logs that takes for ever keeps only its own command busy, and Ctrl-C ends it', async () => {
   await using home = new Home();
   const line = 'x'.repeat(40);
   await home.ok(['start', '--name', 'api', '--', 'sh', '-c', `echo ${line}; echo fine; exec sleep 1000`]);
   await home.said('api:0', /fine/);
   for (const more of [[], ['--lines', '2']]) {
     await using logs = home.begin(['logs', 'api', '--grep', '(x+x+)+y', ...more]);
-    // It is at it when it has used a second of a processor.
-    await home.until('a busy command', () => (secondsOf(logs.child.pid ?? 0) > 1 ? true : undefined));
+    // It is at it when it has used more of a processor than its start takes.
+    await home.until('a busy command', () => (secondsOf(logs.child.pid ?? 0) > 0.7 ? true : undefined));
     const began = performance.now();
     expect(await home.instance('api:0')).toMatchObject({ state: 'running' });
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     logs.kill('SIGINT');
     expect(await logs.ended).toEqual({ code: null, signal: 'SIGINT' });
   }
