@@ -2,10 +2,10 @@
 import * as v from 'valibot';
 import { OCCASION_KINDS } from '../core/occasion.ts';
 import type { RouteName } from './routes.ts';
-import { specSchema } from './spec-schema.ts';
+import { everyName, specSchema } from './spec-schema.ts';
 
 const names = v.pipe(v.array(v.string()), v.minLength(1));
-const environment = v.record(v.string(), v.string());
+const environment = everyName(v.record(v.string(), v.string()));
 const nothing = v.object({});
 /** Of a query: every value comes as text. */
 const list = v.optional(
@@ -62,7 +62,10 @@ export const INPUTS = {
     lines: number,
     since: number,
     until: number,
-    grep: v.optional(v.string()),
+    /** A text that is looked for, whatever its case. */
+    search: v.optional(v.string()),
+    /** A line that says so stands between what was there and what comes. */
+    marksEnd: flag,
     stderr: flag,
     follow: flag,
   }),

@@ -1,6 +1,7 @@
 /** The one table of the control socket: method, path and reply of each call; what it takes stands in `inputs.ts`. Client and handlers are derived from it. */
 import type { Occasion } from '../core/occasion.ts';
 import type {
+  EndOfPast,
   EnvironmentView,
   InstanceView,
   LogEntry,
@@ -13,7 +14,7 @@ import type {
 } from './types.ts';
 
 /** Changes when an older client or daemon could misread the other. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** `isStream`: the reply is NDJSON, one `Reply` a line, until it ends. */
 type Route<Reply, IsStream extends boolean> = {
@@ -41,7 +42,7 @@ export const ROUTES = {
   scale: stream<OperationLine>('POST', '/v1/scale'),
   signal: call<{ readonly signalled: number }>('POST', '/v1/signal'),
   apply: stream<OperationLine>('POST', '/v1/apply'),
-  logs: stream<LogEntry>('GET', '/v1/logs'),
+  logs: stream<LogEntry | EndOfPast>('GET', '/v1/logs'),
   events: stream<Told>('GET', '/v1/events'),
   /** The last occasions, oldest first: shutdowns, reloads, starts, ends. */
   timeline: call<readonly Occasion[]>('GET', '/v1/timeline'),

@@ -1,6 +1,7 @@
 /** The schema of a ServiceSpec as it comes over the control socket: full, nothing has a default. */
 import * as v from 'valibot';
 import { isServiceName } from '../core/name.ts';
+import { withHiddenNames, withShownNames } from '../core/own-names.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { parseSignal, type SignalName } from '../core/signal.ts';
 
@@ -47,15 +48,20 @@ const address = v.variant('kind', [
   v.object({ kind: v.literal('unix'), path: v.pipe(v.string(), v.startsWith('/')) }),
 ]);
 
+/** valibot leaves some names out of a map without a word: here they are names as any other. */
+export function everyName<T>(map: v.GenericSchema<Record<string, T>>) {
+  return v.pipe(v.unknown(), v.transform(withHiddenNames), map, v.transform(withShownNames<Record<string, T>>));
+}
+
 export const specSchema: v.GenericSchema<ServiceSpec, ServiceSpec> = v.object({
   name: v.pipe(v.string(), v.check(isServiceName, 'expected the name of a service')),
   program,
   cwd: v.string(),
-  env: v.record(v.string(), v.string()),
+  env: everyName(v.record(v.string(), v.string())),
   envFiles: v.array(v.string()),
   inheritEnv: v.nullable(v.boolean()),
   instances: v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(1000)),
-  dependsOn: v.record(v.string(), v.picklist(['started', 'ready', 'completed'])),
+  dependsOn: everyName(v.record(v.string(), v.picklist(['started', 'ready', 'completed']))),
   ready: v.nullable(v.object({ check, initialDelayMs: ms, intervalMs: ms, timeoutMs: ms, successThreshold: count })),
   live: v.nullable(v.object({ check, initialDelayMs: ms, intervalMs: ms, timeoutMs: ms, failureThreshold: count })),
   sockets: v.array(

@@ -120,6 +120,9 @@ export type LogEntry = {
   readonly line: string;
 };
 
+/** All lines of the past have been sent; only where it is asked for. */
+export type EndOfPast = { readonly isEndOfPast: true };
+
 /** `gsup env`: what the next start would get; values of secret variables are masked. */
 export type EnvironmentView = {
   readonly service: string;

@@ -9,6 +9,7 @@ import { EXIT, GsupError } from '../core/error.ts';
 import { withDependencies } from '../core/graph.ts';
 import { nearest } from '../core/name.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
+import { toStderr } from './print.ts';
 
 const DEFAULT_FILES = ['yaml', 'yml', 'json']
   .map((extension) => `supervisor.${extension}`)
@@ -43,7 +44,7 @@ export async function specFromFile(
   const result = await readServices(file, options);
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) throw new GsupError(formatDiagnostics(result.problems, { colour }), { exitStatus: EXIT.config });
-  if (result.warnings.length > 0) process.stderr.write(`${formatDiagnostics(result.warnings, { colour })}\n`);
+  if (result.warnings.length > 0) toStderr(`${formatDiagnostics(result.warnings, { colour })}\n`);
   if (names.length === 0) return result.spec;
   const { services } = result.spec;
   const known = services.map(({ name }) => name);
@@ -77,7 +78,7 @@ export async function readServices(
     if (imported?.ok === false) return imported;
     if (imported !== null) {
       const told = isQuiet ? null : summary(file, imported.notes);
-      if (told !== null) process.stderr.write(`${told}\n`);
+      if (told !== null) toStderr(`${told}\n`);
       const locate = ({ message }: { readonly message: string }) => plain(file, message);
       return checkSource(file, { ok: true, value: imported.config, problems: [], locate });
     }

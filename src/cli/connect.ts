@@ -8,6 +8,7 @@ import { systemReason } from '../api/system-error.ts';
 import type { PingReply } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
+import { toStderr } from './print.ts';
 import { BEGIN, type Said, STARTER_FD, saidIn } from './starter.ts';
 import { VERSION } from './version.ts';
 
@@ -215,7 +216,7 @@ function clientOf(home: Home, start?: () => Promise<void>): Client {
   const onVersion = (version: string): void => {
     if (isTold || version === VERSION || version === '') return;
     isTold = true;
-    process.stderr.write(
+    toStderr(
       `gsup: the daemon is version ${version}, this command ${VERSION}; "gsup update" replaces it and leaves the services running\n`,
     );
   };

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { EXIT, isGsupError } from '../core/error.ts';
 import { logLevelIn } from '../core/log-level.ts';
+import { toStderr, toStdout } from './print.ts';
 import { report } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -100,6 +101,8 @@ function endWhenNobodyReads(): void {
 
 function strict(command: Command): Command {
   return command.exitOverride().configureOutput({
+    writeOut: (text) => void toStdout(text),
+    writeErr: (text) => void toStderr(text),
     outputError: (text, write) => write(text.replace(/^error: /, 'gsup: ')),
   });
 }

@@ -5,6 +5,7 @@ import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { paint } from '../view/colour.ts';
 import { outcomeLines, ProgressBoard, planLines, progressLine } from '../view/progress.ts';
 import { isQuiet } from '../view/record.ts';
+import { jsonLine, jsonText, toStderr, toStdout } from './print.ts';
 import { allowsColour, terminalWidth } from './terminal.ts';
 
 /** Between two drawings of a board on which only the time goes on. */
@@ -52,7 +53,7 @@ type Display = {
 
 function finish(result: Result, { isJson }: FollowOptions, display: Display): number {
   display.end();
-  if (isJson) process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  if (isJson) toStdout(jsonText(result));
   if (result.error !== null) {
     const { error, exitStatus, hint } = result;
     throw new GsupError(error, { exitStatus, ...(hint === null ? {} : { hint }) });
@@ -64,16 +65,16 @@ function finish(result: Result, { isJson }: FollowOptions, display: Display): nu
 async function displayFor(options: FollowOptions): Promise<Display> {
   const colour = allowsColour(process.stderr);
   const began = Date.now();
-  const write = (text: string) => process.stderr.write(text);
+  const write = (text: string) => toStderr(text);
   const plan: Display['plan'] = ({ changes }) => {
     if (options.showsPlan === true && !options.isJson)
-      process.stdout.write(`${planLines(changes, allowsColour(process.stdout))}\n`);
+      toStdout(`${planLines(changes, allowsColour(process.stdout))}\n`);
   };
   const outcomes = (all: readonly Outcome[]): void => {
     if (!options.isJson && options.isNdjson !== true) write(outcomeLines(all, colour));
   };
   if (options.isNdjson === true)
-    return { record: ({ record }) => write(`${JSON.stringify(record)}\n`), plan, outcomes, end: () => {} };
+    return { record: ({ record }) => write(`${jsonLine(record)}\n`), plan, outcomes, end: () => {} };
   if (options.isJson) return { record: () => {}, plan, outcomes, end: () => {} };
   if (process.stderr.isTTY !== true) {
     const record: Display['record'] = ({ record: told }) => {
@@ -112,7 +113,7 @@ function leaveOnInterrupt(what: string, display: Display): () => void {
     display.end();
     const took = formatDuration(performance.now() - began);
     const text = `no longer waiting after ${took}: ${what} goes on in the daemon; "gsup ls" shows how far it is`;
-    process.stderr.write(`${paint(text, 'yellow', allowsColour(process.stderr))}\n`);
+    toStderr(`${paint(text, 'yellow', allowsColour(process.stderr))}\n`);
     process.exit(INTERRUPTED);
   };
   process.once('SIGINT', leave);

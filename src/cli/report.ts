@@ -3,6 +3,7 @@ import { writeSync } from 'node:fs';
 import { systemReason } from '../api/system-error.ts';
 import type { Refusal } from '../api/types.ts';
 import { EXIT, isGsupError } from '../core/error.ts';
+import { forTerminal } from '../core/plain-text.ts';
 
 /** Between two attempts to write to a stderr that is full, and their number. */
 const FULL_PAUSE_MS = 5;
@@ -48,7 +49,8 @@ export function refusalOf(error: unknown, log: string | null = null): Refusal {
 
 function print({ error, exitStatus, hint }: Refusal): void {
   const lines = [`${exitStatus === EXIT.config ? '' : 'gsup: '}${error}`, ...(hint === undefined ? [] : [`  ${hint}`])];
-  write(`${lines.join('\n')}\n`);
+  const text = `${lines.join('\n')}\n`;
+  write(process.stderr.isTTY === true ? forTerminal(text) : text);
 }
 
 /** For a log: with the errors that caused it. */

@@ -1,6 +1,7 @@
 /** What is wrong in a configuration, by path; and valibot's issues in that form. */
 import type * as v from 'valibot';
 import { nearest } from '../core/name.ts';
+import { shortened } from './diagnostic.ts';
 import { LIST } from './schema.ts';
 
 export type Path = readonly (string | number)[];
@@ -12,13 +13,17 @@ export type Problem = {
   readonly message: string;
 };
 
+const LONGEST_WORD = 80;
+/** Of the keys of one map, so many are compared with those that there are. */
+const MOST_HINTS = 100;
+
 type Issue = v.BaseIssue<unknown>;
 
 /** `services.api.stop` */
 function showPath(path: Path): string {
   return path.length === 0
     ? 'the file'
-    : path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${key}`)).join('');
+    : path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i ? '.' : ''}${word(key)}`)).join('');
 }
 
 /** Each issue as a problem below `base`; `knownAt` names the keys that an object may have. */
@@ -40,7 +45,7 @@ function problemsOfIssue(issue: Issue, base: Path, knownAt: (path: Path) => read
     return unknownKeys(issue, path.slice(0, -1), knownAt);
   if (issue.received === 'undefined') {
     const parent = path.slice(0, -1);
-    return [{ path: parent, at: 'key', message: `"${path.at(-1)}" is missing in ${showPath(parent)}` }];
+    return [{ path: parent, at: 'key', message: `"${word(String(path.at(-1)))}" is missing in ${showPath(parent)}` }];
   }
   const isOwn = issue.type === 'raw_transform' || issue.message.startsWith('expected');
   const received = describe(issue.input);
@@ -54,7 +59,8 @@ function unknownKeys(issue: Issue, parent: Path, knownAt: (path: Path) => readon
   const known = knownAt(parent);
   const map = issue.path?.at(-1)?.input;
   const keys = typeof map === 'object' && map !== null ? Object.keys(map) : [];
-  return keys.filter((key) => !known.includes(key)).map((key) => unknownKey([...parent, key], knownAt));
+  const unknown = keys.filter((key) => !known.includes(key));
+  return unknown.map((key, index) => unknownKey([...parent, key], index < MOST_HINTS ? known : []));
 }
 
 /** `; did you mean "always"?` of a choice of words, or nothing. */
@@ -66,13 +72,16 @@ function nearestChoice(issue: Issue): string {
   return near === null ? '' : `; did you mean "${near}"?`;
 }
 
-function unknownKey(path: Path, knownAt: (path: Path) => readonly string[]): Problem {
+function unknownKey(path: Path, known: readonly string[]): Problem {
   const key = String(path.at(-1));
   const parent = path.slice(0, -1);
-  const known = knownAt(parent);
   const near = nearest(key, known);
   const hint = near === null ? `; it may have ${known.join(', ')}` : `; did you mean "${near}"?`;
-  return { path, at: 'key', message: `unknown key "${key}" in ${showPath(parent)}${known.length > 0 ? hint : ''}` };
+  return {
+    path,
+    at: 'key',
+    message: `unknown key "${word(key)}" in ${showPath(parent)}${known.length > 0 ? hint : ''}`,
+  };
 }
 
 function expectedOf(issue: Issue): string {
@@ -86,5 +95,10 @@ function describe(input: unknown): string {
   if (Array.isArray(input) || input === LIST) return 'a list';
   if (input === null) return 'nothing';
   if (typeof input === 'object') return 'a map';
-  return JSON.stringify(input);
+  return word(JSON.stringify(typeof input === 'string' ? input.slice(0, LONGEST_WORD) : input) ?? String(input));
+}
+
+/** A key or value of the file, as much of it as people need to find it. */
+function word(text: string): string {
+  return shortened(text, LONGEST_WORD);
 }

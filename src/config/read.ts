@@ -5,12 +5,17 @@ import { formatAddress, overlaps } from '../core/address.ts';
 import { findCycle } from '../core/graph.ts';
 import { isServiceName, nearest } from '../core/name.ts';
 import type { ServiceSpec, SocketAddress, SupervisorSpec } from '../core/service.ts';
-import type { Diagnostic } from './diagnostic.ts';
+import { type Diagnostic, shortened } from './diagnostic.ts';
 import { httpOf } from './http.ts';
 import { type Path, type Problem, problemsOf } from './problem.ts';
 import { resolveService, withDefaults } from './resolve.ts';
 import { configSchema, type ServiceInput, serviceSchema, type TopInput, topSchema } from './schema.ts';
 import { type Environment, plain, readSource, type Source } from './source.ts';
+
+/** So many problems get their place. */
+const MOST_LOCATED = 1_000;
+/** So many unknown services are compared with those that there are. */
+const MOST_HINTS = 20;
 
 export type ConfigResult =
   | { readonly ok: true; readonly spec: SupervisorSpec; readonly warnings: readonly Diagnostic[] }
@@ -31,7 +36,8 @@ export function checkSource(file: string, source: Source): ConfigResult {
     return { ok: false, problems: [plain(file, 'is no map; it needs "services:"')] };
   const problems: Problem[] = [];
   const spec = specOf(value, dirname(resolve(file)), problems);
-  const found = [...source.problems, ...problems.map(source.locate)];
+  // Each is looked for in the whole file.
+  const found = [...source.problems, ...problems.slice(0, MOST_LOCATED).map(source.locate)];
   if (found.length > 0 || spec === null) return { ok: false, problems: found.sort(byPlace) };
   return { ok: true, spec, warnings: warningsOf(spec).map(source.locate) };
 }
@@ -61,7 +67,7 @@ function serviceOf(
 ): ServiceSpec[] {
   const path: Path = ['services', name];
   if (!isServiceName(name)) {
-    const message = `"${name}" is no name of a service; use letters, digits, _ . - and not "all"`;
+    const message = `"${shortened(name, 80)}" is no name of a service; use letters, digits, _ . - and not "all"`;
     problems.push({ path, at: 'key', message });
   }
   const parsed = v.safeParse(serviceSchema, input ?? {});
@@ -86,15 +92,19 @@ function partOf(input: unknown): ServiceInput {
 
 function checkDependencies(services: object, specs: readonly ServiceSpec[], problems: Problem[]): void {
   const known = Object.keys(services);
+  const all = new Set(known);
+  const before = problems.length;
   for (const { name, dependsOn } of specs) {
     for (const other of Object.keys(dependsOn)) {
-      if (known.includes(other)) continue;
-      const near = nearest(other, known);
-      const hint = near === null ? `the services are ${known.join(', ')}` : `did you mean "${near}"?`;
+      if (all.has(other)) continue;
+      // More are not shown.
+      const near = problems.length - before < MOST_HINTS ? nearest(other, known) : null;
+      const hint =
+        near === null ? `the services are ${shortened(known.slice(0, 50).join(', '), 200)}` : `did you mean "${near}"?`;
       problems.push({
         path: ['services', name, 'dependsOn', other],
         at: 'key',
-        message: `${name} depends on "${other}", which is no service; ${hint}`,
+        message: `${name} depends on "${shortened(other, 80)}", which is no service; ${hint}`,
       });
     }
   }
@@ -143,7 +153,7 @@ function knownAt(path: Path): readonly string[] {
   let schema: unknown = configSchema;
   for (const step of path) {
     const entries = entriesOf(schema);
-    if (entries) schema = entries[String(step)];
+    if (entries) schema = Object.hasOwn(entries, step) ? entries[step] : undefined;
     else schema = unwrap(schema, 'value');
   }
   return Object.keys(entriesOf(schema) ?? {});
@@ -158,7 +168,7 @@ type SchemaParts = {
 };
 
 function entriesOf(schema: unknown): Record<string, unknown> | undefined {
-  return unwrap(schema, 'entries') as Record<string, unknown> | undefined;
+  return unwrap(schema, 'entries') as Record<string | number, unknown> | undefined;
 }
 
 /** The first part of that name inside of optional, pipe and union. */

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { parseDuration } from '../core/duration.ts';
 import { nearest } from '../core/name.ts';
+import { shownName, withHiddenNames, withShownNames } from '../core/own-names.ts';
 import { parseSignal, SIGNAL_NAMES, type SignalName } from '../core/signal.ts';
 import { parseSize } from '../core/size.ts';
 import { cronProblem } from './cron.ts';
@@ -72,18 +73,33 @@ function noList<S extends v.GenericSchema>(schema: S): S {
   };
 }
 
+/** valibot leaves some names out of a map without a word: here they are names as any other. */
+function everyName<S extends v.GenericSchema>(schema: S): S {
+  return {
+    ...schema,
+    '~run': (dataset: v.UnknownDataset, config: v.Config<v.BaseIssue<unknown>>) => {
+      const result = schema['~run']({ ...dataset, value: withHiddenNames(dataset.value) }, config);
+      for (const { path = [] } of result.issues ?? [])
+        for (const item of path as { key: unknown }[]) if (typeof item.key === 'string') item.key = shownName(item.key);
+      return { ...result, value: withShownNames(result.value) };
+    },
+  };
+}
+
 function strictMap<const E extends v.ObjectEntries>(entries: E) {
   return noList(v.strictObject(entries));
 }
 
 const environment = noList(
-  v.record(
-    v.string(),
-    v.union(
-      [v.string(), v.pipe(v.number(), v.transform(String)), v.pipe(v.boolean(), v.transform(String))],
-      'expected a text, a number, true or false',
+  everyName(
+    v.record(
+      v.string(),
+      v.union(
+        [v.string(), v.pipe(v.number(), v.transform(String)), v.pipe(v.boolean(), v.transform(String))],
+        'expected a text, a number, true or false',
+      ),
+      'expected a map of variables',
     ),
-    'expected a map of variables',
   ),
 );
 
@@ -95,7 +111,9 @@ const readyMap = strictMap({
   http: v.optional(text(`Ready when ${http}.`)),
   tcp: v.optional(v.pipe(v.union([v.string(), v.number()], 'expected host:port'), v.description(`Ready when ${tcp}.`))),
   exec: v.optional(words(`Ready when ${exec}.`)),
-  log: v.optional(text('Ready when a line of output matches this regular expression.')),
+  log: v.optional(
+    text('Ready when a line of output matches this regular expression; of each line the first 4 KiB count.'),
+  ),
   message: v.optional(flag("Ready when the app says process.send('ready').")),
   notify: v.optional(flag("Ready when the app says READY=1 by systemd's protocol.")),
   fd: v.optional(whole('Ready when the app writes a line to this descriptor (3 or more), as s6 has it.', 3, 255)),
@@ -146,20 +164,22 @@ const live = v.union(
 
 const address = v.union([v.string(), v.number()], 'expected host:port, a port or the path of a Unix socket');
 const sockets = noList(
-  v.record(
-    v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/, 'expected a name of letters, digits, _ . - for a socket')),
-    v.union(
-      [
-        address,
-        strictMap({
-          address: v.pipe(address, v.description('host:port, a port (all addresses), or the path of a Unix socket.')),
-          backlog: v.optional(whole('Connections that may wait. Default 511.', 1, 65_535)),
-          mode: v.optional(parsed('mode', '0660', parseUmask, "Of a Unix socket's file, in octal: 0660.")),
-        }),
-      ],
-      'expected host:port, a port, the path of a Unix socket, or a map',
+  everyName(
+    v.record(
+      v.pipe(v.string(), v.regex(/^[A-Za-z0-9_.-]{1,64}$/, 'expected a name of letters, digits, _ . - for a socket')),
+      v.union(
+        [
+          address,
+          strictMap({
+            address: v.pipe(address, v.description('host:port, a port (all addresses), or the path of a Unix socket.')),
+            backlog: v.optional(whole('Connections that may wait. Default 511.', 1, 65_535)),
+            mode: v.optional(parsed('mode', '0660', parseUmask, "Of a Unix socket's file, in octal: 0660.")),
+          }),
+        ],
+        'expected host:port, a port, the path of a Unix socket, or a map',
+      ),
+      'expected a map of name to address',
     ),
-    'expected a map of name to address',
   ),
 );
 
@@ -253,7 +273,7 @@ export const serviceSchema = strictMap({
       v.union(
         [
           v.array(v.string('expected the name of a service')),
-          v.record(v.string(), v.picklist(conditions, `expected ${conditions.join(', ')}`)),
+          everyName(v.record(v.string(), v.picklist(conditions, `expected ${conditions.join(', ')}`))),
         ],
         'expected a list of services, or a map of service to started, ready or completed',
       ),

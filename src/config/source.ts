@@ -29,6 +29,8 @@ export type Source =
     }
   | { readonly ok: false; readonly problems: readonly Diagnostic[] };
 
+/** Of a key that is shown. */
+const LONGEST_KEY = 80;
 /** Nobody writes more by hand; a larger one is another file. */
 const LARGEST_BYTES = 1024 * 1024;
 
@@ -97,12 +99,11 @@ export function readYaml(file: string, text: string, env: Environment | null): S
       source: lines[line - 1]?.replace(/\r$/, '') ?? null,
     };
   };
-  if (document.errors.length > 0) {
-    const problems = withoutEchoes(document.errors).map(({ code, pos: [from, to], message }) => {
-      const key = /^[^:\s]+/.exec(text.slice(from))?.[0] ?? '';
-      if (code === 'DUPLICATE_KEY') return at(from, key.length, `the key ${key} is there twice`);
-      return at(from, to - from, lower(message));
-    });
+  const errors = [...withoutEchoes(document.errors).filter(isFirstAt()), ...doubleKeys(document)];
+  if (errors.length > 0) {
+    const problems = errors
+      .toSorted((a, b) => a.pos[0] - b.pos[0])
+      .map(({ pos: [from, to], message }) => at(from, to - from, lower(message)));
     return { ok: false, problems };
   }
   const problems = putVariables(document, env, at);
@@ -121,7 +122,8 @@ export function readYaml(file: string, text: string, env: Environment | null): S
 /** `null`: its nesting exhausts the stack of the parser. */
 function parsed(text: string, lineCounter: LineCounter): ReturnType<typeof parseDocument> | null {
   try {
-    return parseDocument(hideBraces(text), { lineCounter, prettyErrors: false });
+    // The parser compares each key with each: see doubleKeys.
+    return parseDocument(hideBraces(text), { lineCounter, prettyErrors: false, uniqueKeys: false });
   } catch (error) {
     if (error instanceof RangeError) return null;
     throw error;
@@ -132,7 +134,10 @@ function parsed(text: string, lineCounter: LineCounter): ReturnType<typeof parse
 const [OPEN, CLOSE] = ['\uE0F0', '\uE0F1'];
 
 export function hideBraces(text: string): string {
-  return text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)\}/g, `$$${OPEN}$1${CLOSE}`);
+  // The brace is optional, as in interpolate.ts.
+  return text.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*(?::-[^}\n]*)?)(\})?/g, (whole, inside: string, end?: string) =>
+    end === undefined ? whole : `$${OPEN}${inside}${CLOSE}`,
+  );
 }
 
 export function showBraces(text: string): string {
@@ -143,6 +148,37 @@ export function showBraces(text: string): string {
 function withoutEchoes(errors: readonly YAMLParseError[]): readonly YAMLParseError[] {
   const first = errors.findIndex(({ code }) => code === 'UNEXPECTED_TOKEN');
   return first < 0 ? errors : errors.filter(({ code }, index) => index <= first || code !== 'UNEXPECTED_TOKEN');
+}
+
+type Mistake = { readonly pos: readonly [from: number, to: number]; readonly message: string };
+
+/** Keys that are in their map already. */
+function doubleKeys(document: ReturnType<typeof parseDocument>): readonly Mistake[] {
+  const found: Mistake[] = [];
+  visit(document, {
+    Map(_, { items }) {
+      const seen = new Set<unknown>();
+      for (const { key } of items) {
+        if (!isScalar(key)) continue;
+        const [from, to] = key.range ?? [0, 0];
+        const message = `the key ${String(key.value).slice(0, LONGEST_KEY)} is there twice`;
+        if (seen.has(key.value)) found.push({ pos: [from, to], message });
+        seen.add(key.value);
+      }
+    },
+  });
+  return found;
+}
+
+/** Whether no error before was the same at the same place. */
+function isFirstAt(): (error: YAMLParseError) => boolean {
+  const seen = new Set<string>();
+  return ({ pos: [from], message }) => {
+    const key = `${from} ${message}`;
+    const isFirst = !seen.has(key);
+    seen.add(key);
+    return isFirst;
+  };
 }
 
 /** A plain value that held a variable is read again, so that a number stays a number. */

@@ -39,8 +39,12 @@ const CLUES: readonly (readonly [Clue['kind'], RegExp, (what: string | null) => 
   ],
 ];
 
+/** Of a line: what says why stands at its begin, and a search must not take for ever. */
+const LONGEST_LINE = 1_000;
+
 /** The first clue in the last lines of stderr; `null`: none that is known. */
-export function clueOf(stderr: readonly string[]): Clue | null {
+export function clueOf(lines: readonly string[]): Clue | null {
+  const stderr = lines.map((line) => line.slice(0, LONGEST_LINE));
   for (const [kind, pattern, words] of CLUES) {
     const line = stderr.findLast((one) => pattern.test(one));
     if (line === undefined) continue;

@@ -10,7 +10,8 @@ export function findCycle(dependencies: Dependencies): readonly string[] | null 
     const seenAt = path.indexOf(name);
     if (seenAt >= 0) return [...path.slice(seenAt), name];
     if (done.has(name)) return null;
-    for (const next of dependencies[name] ?? []) {
+    const needed = Object.hasOwn(dependencies, name) ? dependencies[name] : undefined;
+    for (const next of needed ?? []) {
       const cycle = visit(next, [...path, name]);
       if (cycle) return cycle;
     }

@@ -22,13 +22,18 @@ export function parseSlotName(name: string): { service: string; index: number; l
   return { service, index: Number.parseInt(index, 10), lane: name.endsWith('+') ? 1 : 0 };
 }
 
+/** A longer text is no misspelt name. */
+const LONGEST_WORD = 200;
+
 /** The known name that is at most a third of its letters away from `text`, or `null`. */
 export function nearest(text: string, known: Iterable<string>): string | null {
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const name of known) {
-    const distance = editDistance(text.toLowerCase(), name.toLowerCase());
     const allowed = Math.max(1, Math.floor(Math.max(text.length, name.length) / 3));
+    // So much it is at least, and a text may be endless.
+    if (Math.abs(text.length - name.length) > allowed || text.length > LONGEST_WORD) continue;
+    const distance = editDistance(text.toLowerCase(), name.toLowerCase());
     if (distance <= allowed && distance < bestDistance) {
       best = name;
       bestDistance = distance;

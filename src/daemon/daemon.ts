@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Home } from '../api/home.ts';
 import { instanceViews } from '../api/queries.ts';
+import { shownOutcome, shownView } from '../api/shown.ts';
 import type { InstanceView, Told } from '../api/types.ts';
 import type { HandedIn } from '../core/activation.ts';
 import type { InstanceRef, Slot } from '../core/event.ts';
@@ -10,16 +11,16 @@ import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts'
 import type { PhaseRecord } from '../core/record.ts';
 import { type Restored, restoreState } from '../core/restore.ts';
 import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.ts';
-import { maskedCommand, secretValues } from '../core/secrets.ts';
 import { DEFAULT_LOGS } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { StopTimes } from '../core/stop-times.ts';
-import { instanceEnvironment } from '../host/environment.ts';
+import { knownEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
 import { type Foundling, findByLink, readStat } from '../host/processes.ts';
 import { clockBase, clockSetByMs, continueClock, momentsOf, systemClock } from '../supervisor/clock.ts';
 import { byWallClock, type Journal } from '../supervisor/journal.ts';
+import { Masking } from '../supervisor/masking.ts';
 import type { Saved } from '../supervisor/store.ts';
 import { type Snapshot, Supervisor } from '../supervisor/supervisor.ts';
 import { Environments } from './environments.ts';
@@ -50,6 +51,12 @@ export class Daemon {
   readonly operations: Operations;
   readonly http: DaemonHttp;
   readonly supervisor: Supervisor;
+  /** What every text passes before it goes out. */
+  readonly masking = new Masking({
+    serviceOf: (service) => this.supervisor.state.services[service],
+    environmentOf: (service, isNext) => this.#environments.of(service, isNext),
+    fullEnvironment: (spec, inherited) => knownEnvironment(spec, 0, { token: '', linkPath: null }, inherited),
+  });
   readonly #options: DaemonOptions;
   readonly #store: PatientStore;
   readonly #environments: Environments;
@@ -144,6 +151,7 @@ export class Daemon {
       setEnvironment: (service, environment) => this.#environments.set(service, environment),
       stageEnvironment: (service, environment) => this.#environments.stage(service, environment),
       lastErrors: (of, since, count) => this.#lastErrors(of, since, count),
+      shown: (outcome) => shownOutcome(outcome, this.masking.valuesOf(parseSlotName(outcome.instance).service)),
     });
     this.#saved = { saved, restored, isAsking: problems.length > 0 };
   }
@@ -197,14 +205,10 @@ export class Daemon {
     const tokenOf = (of: InstanceRef) => this.supervisor.identityOf(of)?.token ?? null;
     const statusOf = (of: InstanceRef) => this.supervisor.statusOf(of);
     const stopsOf = (service: string) => this.#stops.of(service);
-    return instanceViews(this.supervisor.state, {
-      now: systemClock.now(),
-      setByMs: clockSetByMs(),
-      tokenOf,
-      statusOf,
-      stopsOf,
-      usage,
-    });
+    const facts = { now: systemClock.now(), setByMs: clockSetByMs(), tokenOf, statusOf, stopsOf, usage };
+    return instanceViews(this.supervisor.state, facts).map((view) =>
+      shownView(view, this.masking.valuesOf(view.service)),
+    );
   }
 
   /** How long the last stops of a service took, also under daemons before. */
@@ -220,20 +224,6 @@ export class Daemon {
 
   environmentOf(service: string): Readonly<Record<string, string>> {
     return this.#environments.of(service);
-  }
-
-  /** What the next run of an instance gets, as far as it can be told now. */
-  fullEnvironmentOf({ service, index }: InstanceRef): Readonly<Record<string, string>> {
-    const kept = this.#environments.of(service);
-    const spec = this.supervisor.state.services[service]?.spec;
-    if (spec === undefined) return kept;
-    const run = { token: this.supervisor.identityOf({ service, index })?.token ?? '', linkPath: this.#link.path };
-    try {
-      return instanceEnvironment(spec, index, run, kept);
-    } catch {
-      // An env file is not there: the spawn will say so.
-      return { ...kept, ...spec.env };
-    }
   }
 
   setEnvironment(service: string, environment: Readonly<Record<string, string>>): void {
@@ -333,7 +323,7 @@ export class Daemon {
   #openJournal(): Journal {
     return {
       write: (told, at) => {
-        const record = this.#withoutSecrets(told);
+        const record = this.masking.record(told);
         this.#events.write(record, at);
         if (record.phase === 'stopped') this.#stops.take(record);
         this.#options.onRecord(record, at);
@@ -345,13 +335,6 @@ export class Daemon {
       },
       close: () => this.#events.close(),
     };
-  }
-
-  #withoutSecrets(record: PhaseRecord): PhaseRecord {
-    const { command, service } = record;
-    if (command === undefined || service === undefined) return record;
-    const secrets = secretValues(this.fullEnvironmentOf({ service, index: 0 }));
-    return { ...record, command: maskedCommand(command, secrets) };
   }
 
   #prepare(refs: readonly InstanceRef[]): void {
@@ -372,6 +355,7 @@ export class Daemon {
     this.#logs.forget(of, isLast);
     if (this.supervisor.state.services[of.service] !== undefined) return;
     this.#environments.forget(of.service);
+    this.masking.forget(of.service);
     this.#stops.forget(of.service);
   }
 

@@ -197,7 +197,7 @@ async function show(daemon: Daemon, name: string): Promise<ServiceView> {
   const logFiles = [...wanted].flatMap((index) => daemon.logOf({ service, index }).files);
   return {
     service,
-    spec: maskedSpec(known.spec),
+    spec: maskedSpec(known.spec, daemon.masking.valuesOf(service)),
     instances: views,
     stops: await daemon.stopsOf(service),
     dependents,

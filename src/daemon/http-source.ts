@@ -1,4 +1,6 @@
 /** What the daemon serves over HTTP. */
+import { shownView } from '../api/shown.ts';
+import type { LogEntry } from '../api/types.ts';
 import { mostHttpConnections } from '../host/descriptor-limit.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
@@ -33,11 +35,12 @@ function sourceOf(daemon: Daemon, version: string): HttpSource {
     state: () => supervisor.state,
     tokenOf: (of) => supervisor.identityOf(of)?.token ?? null,
     statusOf: (of) => supervisor.statusOf(of),
+    shown: (view) => shownView(view, daemon.masking.valuesOf(view.service)),
     usage: async () => usageOf(supervisor.processes()),
     logged: () => daemon.logged(),
     onChange: (callback) => daemon.onChange(callback),
     onRecord: (callback) => daemon.onRecord(callback),
-    logs: (query, signal) => logStream(daemon, logInput(query), signal),
+    logs: (query, signal) => logLines(daemon, query, signal),
     timeline: (service) => timelineOf(daemon, service),
     why: async (instance) => {
       const facts = await why(daemon, instance);
@@ -58,18 +61,12 @@ async function timelineOf(daemon: Daemon, service: string): Promise<string | nul
   return null;
 }
 
-function logInput({ name, lines, search, isFollowed }: LogQuery): Parameters<typeof logStream>[1] {
-  const grep = search === null ? {} : { grep: patternOf(search) };
-  return { names: [name], lines, follow: isFollowed, stderr: false, ...grep };
-}
-
-/** Letter by letter, in either case: whoever asks can't give us a pattern that takes for ever. */
-function patternOf(text: string): string {
-  return [...text]
-    .map((letter) => {
-      const [low, up] = [letter.toLowerCase(), letter.toUpperCase()];
-      const escaped = (one: string) => one.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
-      return low === up ? escaped(letter) : `(?:${escaped(low)}|${escaped(up)})`;
-    })
-    .join('');
+async function* logLines(
+  daemon: Daemon,
+  { name, lines, search, isFollowed }: LogQuery,
+  signal: AbortSignal,
+): AsyncGenerator<LogEntry> {
+  const input = { names: [name], lines, follow: isFollowed, stderr: false, marksEnd: false };
+  const found = logStream(daemon, { ...input, ...(search === null ? {} : { search }) }, signal);
+  for await (const entry of found) if ('line' in entry) yield entry;
 }

@@ -33,6 +33,8 @@ export type OperationsHost = WaitingHost & {
   flush(): void;
   /** What a service inherits from now on. */
   setEnvironment(service: string, environment: Environment): void;
+  /** An outcome as it may go out. */
+  shown(outcome: Outcome): Outcome;
   /** What it inherits once the rolling restart that follows has come to its end. */
   stageEnvironment(service: string, environment: Environment): void;
 };
@@ -366,7 +368,7 @@ export class Operations {
       isOurs(service) ? begin(service) : this.#waiting.until(() => isOurs(service)).then(() => begin(service));
     try {
       const all = this.#host.batch(() => this.#queues.each(workOn, { services, ...order }));
-      const outcomes = (await all).flat();
+      const outcomes = (await all).flat().map((outcome) => this.#host.shown(outcome));
       this.#host.flush();
       return resultOf(outcomes);
     } finally {

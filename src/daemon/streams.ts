@@ -1,12 +1,11 @@
 /** Streams of the control socket: log lines of instances, merged by time, and records of the journal. */
 import { statSync } from 'node:fs';
 import type { InputOf } from '../api/inputs.ts';
-import type { LogEntry, Told } from '../api/types.ts';
-import { usageError } from '../core/error.ts';
+import type { EndOfPast, LogEntry, Told } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
 import { parseRecorded } from '../core/recorded.ts';
-import { secretValues, withoutSecrets } from '../core/secrets.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import { LogFollower } from '../logs/follower.ts';
 import { type EndOfLog, type LogLine, lastLines, type parseLine, readLines } from '../logs/reader.ts';
 import { momentsOf, systemClock } from '../supervisor/clock.ts';
@@ -17,8 +16,12 @@ const DEFAULT_RECORDS = 50;
 /** Lines that wait for a slow reader; then the file is read no further until it has taken them. */
 const MOST_WAITING = 1_000;
 
-/** The last lines, or all of a time, then those that come. @throws {GsupError} at once, for a name or pattern that is wrong. */
-export function logStream(daemon: Daemon, query: InputOf<'logs'>, signal: AbortSignal): AsyncGenerator<LogEntry> {
+/** The last lines, or all of a time, then those that come. @throws {GsupError} at once, for a name that is wrong. */
+export function logStream(
+  daemon: Daemon,
+  query: InputOf<'logs'>,
+  signal: AbortSignal,
+): AsyncGenerator<LogEntry | EndOfPast> {
   const refs = daemon.refsOf(query.names === undefined || query.names.length === 0 ? ['all'] : query.names);
   const wants = wantsOf(query);
   const sources = refs.map((of) => sourceOf(daemon, of));
@@ -36,7 +39,7 @@ type Reading = {
 async function* logEntries(
   sources: readonly Source[],
   { query, wants, following, signal }: Reading,
-): AsyncGenerator<LogEntry> {
+): AsyncGenerator<LogEntry | EndOfPast> {
   const lines = query.lines ?? (isRange(query) ? undefined : DEFAULT_LINES);
   try {
     if (lines === undefined) {
@@ -56,6 +59,7 @@ async function* logEntries(
       );
       yield* tails.flat().sort((a, b) => (a.at ?? 0) - (b.at ?? 0));
     }
+    if (query.marksEnd) yield { isEndOfPast: true };
     if (following !== null) yield* following.entries(signal);
   } finally {
     following?.close();
@@ -133,7 +137,7 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
   const { files, path } = log;
   const stat = statSync(path, { throwIfNoEntry: false });
   const end = stat === undefined ? null : { ino: stat.ino, size: stat.size };
-  const secrets = secretValues(daemon.fullEnvironmentOf(of));
+  const secrets = daemon.masking.valuesOf(of.service);
   return {
     of,
     files,
@@ -145,25 +149,17 @@ function sourceOf(daemon: Daemon, of: InstanceRef): Source {
   };
 }
 
-function isRange({ since, until, grep }: InputOf<'logs'>): boolean {
-  return since !== undefined || until !== undefined || grep !== undefined;
+function isRange({ since, until }: InputOf<'logs'>): boolean {
+  return since !== undefined || until !== undefined;
 }
 
-function wantsOf({ since, until, grep, stderr }: InputOf<'logs'>): Wants {
-  const pattern = grep === undefined ? null : patternOf(grep);
+function wantsOf({ since, until, search, stderr }: InputOf<'logs'>): Wants {
+  const wanted = search?.toLowerCase() ?? '';
   return ({ at, stream, line }) => {
     if (stderr === true && stream !== 'stderr') return false;
     if (at !== null && ((since !== undefined && at < since) || (until !== undefined && at > until))) return false;
-    return pattern === null || pattern.test(line);
+    return wanted === '' || line.toLowerCase().includes(wanted);
   };
-}
-
-function patternOf(text: string): RegExp {
-  try {
-    return new RegExp(text);
-  } catch (error) {
-    throw usageError(`--grep "${text}" is no regular expression: ${(error as Error).message}`);
-  }
 }
 
 function entryOf({ of, secrets }: Source, { at, stream, line }: LogLine): LogEntry {

@@ -1,6 +1,7 @@
 /** The facts for `gsup why`: the state, the journal, the log and the kernel, each asked once and no more than needed. */
 
 import { readFileSync } from 'node:fs';
+import { shownWhy } from '../api/shown.ts';
 import type { EndView, InstanceView, WhyView } from '../api/types.ts';
 import { stopBudget } from '../core/budget.ts';
 import { formatDuration } from '../core/duration.ts';
@@ -10,7 +11,7 @@ import { endedRun, explain } from '../core/explain.ts';
 import { instanceName } from '../core/name.ts';
 import { describeExit, recordMessage } from '../core/record.ts';
 import { parseRecorded } from '../core/recorded.ts';
-import { maskedCommand, maskedSpec, secretValues, withoutSecrets } from '../core/secrets.ts';
+import { maskedCommand, maskedSpec } from '../core/secrets.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { signalNumber } from '../core/signal.ts';
 import type { InstanceState, StateName } from '../core/state.ts';
@@ -45,12 +46,12 @@ export async function why(daemon: Daemon, name: string): Promise<WhyView> {
   const state = service?.instances[of.index];
   const view = views.find(({ service: other, index }) => other === of.service && index === of.index);
   if (service === undefined || state === undefined || view === undefined) throw new Error(`${name} went away`);
-  const spec = maskedSpec(service.spec);
-  const secrets = secretValues(daemon.fullEnvironmentOf(of));
+  const secrets = daemon.masking.valuesOf(of.service);
+  const spec = maskedSpec(service.spec, secrets);
   const records = await recordsOf(daemon, of);
   const runs = runsOf(records);
   const ended = endedRun(runs, state);
-  const stderr = (await lastErrors(daemon, of, ended)).map((line) => withoutSecrets(line, secrets));
+  const stderr = (await lastErrors(daemon, of, ended)).map((line) => maskedCommand(line, secrets));
   const cause = explain({
     service: of.service,
     instance: view.instance,
@@ -66,7 +67,7 @@ export async function why(daemon: Daemon, name: string): Promise<WhyView> {
     isDeaf: isDeaf(state),
   });
   const { shutdownTimeoutMs } = daemon.supervisor.state;
-  return {
+  const found: WhyView = {
     view,
     others: views.filter((one) => one.service === of.service && one !== view),
     since: sinceOf(state, records),
@@ -78,6 +79,7 @@ export async function why(daemon: Daemon, name: string): Promise<WhyView> {
     budget: stopBudget({ services: [{ ...service.spec, dependsOn: {} }], shutdownTimeoutMs }),
     outer: await outerLimitOf(process.env),
   };
+  return shownWhy(found, secrets);
 }
 
 function worst(named: readonly InstanceRef[], views: readonly InstanceView[]): InstanceRef {

@@ -6,6 +6,7 @@ import type { StreamName } from '../host/host.ts';
 import type { HttpListener } from '../http/listener.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import type { Journal } from '../supervisor/journal.ts';
+import type { Masking } from '../supervisor/masking.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
 import type { RecentLines } from './recent-lines.ts';
 
@@ -13,6 +14,7 @@ export type RunHttpOptions = {
   readonly journal: Journal;
   readonly version: string;
   readonly file: string | null;
+  readonly masking: Masking;
   supervisor(): Supervisor;
   onChange(callback: () => void): () => void;
 };
@@ -27,11 +29,12 @@ export class RunHttp {
     this.#options = options;
   }
 
-  /** The journal, with those who count. */
+  /** The journal, with those who count; nothing secret goes into it. */
   get journal(): Journal {
-    const { journal } = this.#options;
+    const { journal, masking } = this.#options;
     return {
-      write: (record, at) => {
+      write: (told, at) => {
+        const record = masking.record(told);
         journal.write(record, at);
         if (record.level === 'debug') return;
         for (const listener of this.#recordListeners) listener({ ...record, at: Math.round(at) });
@@ -62,13 +65,14 @@ export class RunHttp {
   async #load(): Promise<HttpListener> {
     if (this.#listener !== null) return this.#listener;
     const { listenerFor, RecentLines: Recent } = await import('./run-http.ts');
-    const { version, file, supervisor, onChange, journal } = this.#options;
+    const { version, file, supervisor, masking, onChange, journal } = this.#options;
     this.#recent = new Recent();
     this.#listener = listenerFor({
       supervisor: supervisor(),
       version,
       file: file ?? '',
       recent: this.#recent,
+      masking,
       onChange,
       onRecord: (callback) => {
         this.#recordListeners.add(callback);

@@ -7,6 +7,7 @@ import { logLevelIn } from '../core/log-level.ts';
 import { initialState } from '../core/root-state.ts';
 import type { ServiceSpec, SupervisorSpec } from '../core/service.ts';
 import type { SignalName } from '../core/signal.ts';
+import { knownEnvironment } from '../host/environment.ts';
 import type { Streams } from '../host/host.ts';
 import type { LinkOptions } from '../host/link.ts';
 import { LocalHost, needsPreparing } from '../host/local-host.ts';
@@ -14,6 +15,7 @@ import type { Activation } from '../supervisor/activation.ts';
 import { followState } from '../supervisor/automation.ts';
 import { systemClock } from '../supervisor/clock.ts';
 import { isJournald, type Journal, openJournal } from '../supervisor/journal.ts';
+import { Masking } from '../supervisor/masking.ts';
 import { reapOrphans } from '../supervisor/reaping.ts';
 import { surviveShortage } from '../supervisor/shortage.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
@@ -55,7 +57,14 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
     return () => listeners.delete(callback);
   };
   const { version, file } = options;
-  const http = new RunHttp({ journal: journalOf(options), version, file, supervisor: () => supervisor, onChange });
+  let begun: Supervisor | null = null;
+  const masking = new Masking({
+    serviceOf: (service) => begun?.state.services[service],
+    environmentOf: () => environment,
+    fullEnvironment: (service, inherited) => knownEnvironment(service, 0, { token: '', linkPath: null }, inherited),
+  });
+  const shared = { version, file, masking, supervisor: () => supervisor, onChange };
+  const http = new RunHttp({ journal: journalOf(options), ...shared });
   const { journal } = http;
   const { sockets, claim } = await activationIn(environment, journal);
   const spec = claim(options.spec);
@@ -97,6 +106,7 @@ export async function runForeground(options: ForegroundOptions): Promise<number>
       onChunk: onChunkOf(of),
     }),
   });
+  begun = supervisor;
   await http.open(spec.http ?? null).catch((error) => {
     link?.close();
     throw error;
@@ -231,6 +241,7 @@ function openOutput(
       stdout: allowsColour(environment, process.stdout.isTTY),
       stderr: allowsColour(environment, process.stderr.isTTY),
     },
+    isTerminal: { stdout: process.stdout.isTTY === true, stderr: process.stderr.isTTY === true },
     onLine,
     onDrain: () => supervisor().resume(),
     onGone: () =>

@@ -1,6 +1,7 @@
 /** Children's output on our own stdout and stderr: as it came for one, `name:0 | line` for several. */
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
+import { colouredLine } from '../core/plain-text.ts';
 import type { StreamName } from '../host/host.ts';
 import { LineSplitter } from '../logs/lines.ts';
 import { Writer } from '../logs/writer.ts';
@@ -12,6 +13,8 @@ export type OutputOptions = {
   /** Padded to the longest. */
   readonly instances: readonly InstanceRef[];
   readonly colour: Readonly<Record<StreamName, boolean>>;
+  /** Where lines of several share a terminal, each may colour itself and do nothing else to it. */
+  readonly isTerminal: Readonly<Record<StreamName, boolean>>;
   /** What was held back may come again. */
   onDrain(): void;
   /** The reader of our stdout is gone. */
@@ -49,7 +52,8 @@ export class Output {
       const prefix = Buffer.from(`${paint(`${name} |`, colour, this.#options.colour[stream])} `);
       return new LineSplitter((line) => {
         this.#options.onLine?.(of, stream, line);
-        takesMore = this.#writers[stream].write(Buffer.concat([prefix, line, NEWLINE]));
+        const shown = this.#options.isTerminal[stream] ? Buffer.from(colouredLine(line.toString())) : line;
+        takesMore = this.#writers[stream].write(Buffer.concat([prefix, shown, NEWLINE]));
       });
     };
     const splitters = { stdout: splitter('stdout'), stderr: splitter('stderr') };

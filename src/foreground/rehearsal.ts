@@ -6,6 +6,7 @@ import { formatDuration } from '../core/duration.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import { instanceName } from '../core/name.ts';
 import { recordMessage } from '../core/record.ts';
+import { maskedTexts } from '../core/secrets.ts';
 import type { ServiceSpec, SocketAddress } from '../core/service.ts';
 import { type SignalName, signalNumber } from '../core/signal.ts';
 import {
@@ -107,7 +108,8 @@ async function rehearse(spare: Spare, { options, plan, sockets, interruption }: 
     sockets.close();
     const ports = heldOf([...listeners, ...sockets.inodes]);
     const instance = instanceName(spec.name, spareIndex(spec));
-    return drillReport({ spec, instance, records: spare.records, load: facts, left, ports, outer });
+    const report = drillReport({ spec, instance, records: spare.records, load: facts, left, ports, outer });
+    return maskedTexts(report, spare.secrets);
   } finally {
     load?.end();
   }

@@ -1,17 +1,20 @@
 /** What `gsup run -c FILE` serves over HTTP; loaded only when its file wants it. */
-import type { OperationLine, Told } from '../api/types.ts';
+import { shownView } from '../api/shown.ts';
+import type { LogEntry, OperationLine, Told } from '../api/types.ts';
 import { EXIT, GsupError } from '../core/error.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { episodesOf } from '../core/history.ts';
-import { type InstanceName, instanceName } from '../core/name.ts';
+import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts';
 import { lastOccasions, occasionsOf } from '../core/occasion.ts';
 import { instancesOf, type SupervisorState } from '../core/root-state.ts';
+import { withoutSecrets } from '../core/secrets.ts';
 import { mostHttpConnections } from '../host/descriptor-limit.ts';
 import { refusalAt } from '../host/socket-failure.ts';
 import { usageOf } from '../host/usage.ts';
 import { HttpListener } from '../http/listener.ts';
 import type { HttpSource, Verb } from '../http/source.ts';
 import { systemClock } from '../supervisor/clock.ts';
+import type { Masking } from '../supervisor/masking.ts';
 import type { Supervisor } from '../supervisor/supervisor.ts';
 import { timelineSvg } from '../view/timeline-svg.ts';
 import type { RecentLines } from './recent-lines.ts';
@@ -28,6 +31,7 @@ export type HttpOptions = {
   readonly version: string;
   readonly file: string;
   readonly recent: RecentLines;
+  readonly masking: Masking;
   onChange(callback: () => void): () => void;
   onRecord(callback: (record: Told) => void): () => void;
   notice(text: string, level: 'info' | 'warn' | 'error'): void;
@@ -52,11 +56,12 @@ function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions
     state: () => supervisor.state,
     tokenOf: (of) => supervisor.identityOf(of)?.token ?? null,
     statusOf: (of) => supervisor.statusOf(of),
+    shown: (view) => shownView(view, options.masking.valuesOf(view.service)),
     usage: async () => usageOf(supervisor.processes()),
     logged: () => recent.logged(),
     onChange: options.onChange,
     onRecord: options.onRecord,
-    logs: (query, signal) => recent.read(query, namesIn(supervisor.state), signal),
+    logs: (query, signal) => shownLines(recent.read(query, namesIn(supervisor.state), signal), options.masking),
     timeline: async (service) => {
       const episodes = episodesOf(kept.filter((record) => record.service === undefined || record.service === service));
       const query = { names: [service], kinds: [], last: OCCASIONS };
@@ -68,6 +73,11 @@ function sourceOf({ supervisor, version, file, recent, ...options }: HttpOptions
     notice: options.notice,
     refusal: (host, port, code) => refusalAt({ kind: 'tcp', host, port }, code),
   };
+}
+
+async function* shownLines(entries: AsyncIterable<LogEntry>, masking: Masking): AsyncGenerator<LogEntry> {
+  for await (const entry of entries)
+    yield { ...entry, line: withoutSecrets(entry.line, masking.valuesOf(parseSlotName(entry.instance).service)) };
 }
 
 /** Asks for it; how it goes on is seen in the states. @throws {GsupError} 4 for an unknown name. */

@@ -2,8 +2,10 @@
 import { dirname } from 'node:path';
 import type { PhaseRecord, Survivor } from '../core/record.ts';
 import { initialState } from '../core/root-state.ts';
+import { maskedRecord, secretValues, withoutSecrets } from '../core/secrets.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { type InstanceState, isDown } from '../core/state.ts';
+import { knownEnvironment } from '../host/environment.ts';
 import { listenersOf } from '../host/socket-table.ts';
 import { LineSplitter } from '../logs/lines.ts';
 import { systemClock } from '../supervisor/clock.ts';
@@ -35,18 +37,24 @@ export class Spare {
   readonly #records: Told[] = [];
   readonly #lines: string[] = [];
   readonly #looks = new Set<() => void>();
+  /** Values of its secrets: no text about it has them. */
+  readonly secrets: readonly string[];
   #dismiss = () => {};
 
   constructor(options: SpareOptions) {
     this.#options = options;
-    const { spec, host, environment } = options;
+    const { spec, index, host, environment } = options;
+    this.secrets = secretValues(knownEnvironment(spec, index, { token: '', linkPath: null }, environment));
     this.#link = lateLink();
     const splitters = { stdout: this.#splitter(), stderr: this.#splitter() };
     this.#supervisor = new Supervisor({
       state: initialState({ services: [spec], shutdownTimeoutMs: null }),
       host,
       clock: systemClock,
-      journal: { write: (record, at) => this.#take({ ...record, at }), close: () => Promise.resolve() },
+      journal: {
+        write: (record, at) => this.#take({ ...maskedRecord(record, this.secrets), at }),
+        close: () => Promise.resolve(),
+      },
       random: Math.random,
       environmentOf: () => environment,
       ...(this.#link === null ? {} : { link: this.#link }),
@@ -155,7 +163,7 @@ export class Spare {
 
   #splitter(): LineSplitter {
     return new LineSplitter((line) => {
-      this.#lines.push(line.toString().slice(0, LONGEST_LINE));
+      this.#lines.push(withoutSecrets(line.toString(), this.secrets).slice(0, LONGEST_LINE));
       if (this.#lines.length > LINES_KEPT) this.#lines.shift();
     });
   }

@@ -1,6 +1,6 @@
 /** The environment of an instance: inherited, then its env files, then its own, then what gsup adds. */
 import { parseEnv } from 'node:util';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import type { ServiceSpec } from '../core/service.ts';
 import { type Identity, identityOf, isOtherUser } from './identity.ts';
 import { FileError, readWhole } from './service-file.ts';
@@ -37,7 +37,9 @@ export function instanceEnvironment(
   inherited: Readonly<Record<string, string | undefined>>,
 ): Record<string, string> {
   const identity = identityOf(spec);
-  const environment = { ...inheritedBy(spec, identity, inherited), ...accountVariables(identity) };
+  // A variable may be called as what each object has.
+  const environment: Record<string, string> = Object.create(null);
+  Object.assign(environment, inheritedBy(spec, identity, inherited), accountVariables(identity));
   for (const file of spec.envFiles) Object.assign(environment, readEnvFile(file, spec, identity));
   Object.assign(environment, spec.env);
   environment['GSUP_SERVICE'] = spec.name;
@@ -49,6 +51,19 @@ export function instanceEnvironment(
   return environment;
 }
 
+/** The same as far as it can be known, for masking: without env files that can't be read, and users that do not exist. */
+export function knownEnvironment(...[spec, index, run, inherited]: Parameters<typeof instanceEnvironment>) {
+  const attempts = [spec, { ...spec, envFiles: [] }];
+  for (const one of attempts) {
+    try {
+      return instanceEnvironment(one, index, run, inherited);
+    } catch (error) {
+      if (!isGsupError(error)) throw error;
+    }
+  }
+  return instanceEnvironment({ ...spec, envFiles: [], user: null, group: null }, index, run, inherited);
+}
+
 function inheritedBy(
   { inheritEnv }: ServiceSpec,
   identity: Identity | null,
@@ -57,7 +72,7 @@ function inheritedBy(
   const isOther = isOtherUser(identity);
   const isWhole = inheritEnv ?? !isOther;
   const base = BASE.filter((name) => !isOther || !PERSONAL.includes(name));
-  const environment: Record<string, string> = {};
+  const environment: Record<string, string> = Object.create(null);
   for (const [name, value] of Object.entries(inherited)) {
     if (value === undefined || NOT_INHERITED.includes(name)) continue;
     if (isWhole || base.includes(name)) environment[name] = value;

@@ -1,12 +1,16 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
 import { readlinkSync } from 'node:fs';
+import { plainLine } from '../core/plain-text.ts';
 import type { Survivor } from '../core/record.ts';
+import { maskedCommand } from '../core/secrets.ts';
 import { lowestPid } from './pid-order.ts';
 import { listProc, readProcFile, readProcRecord } from './proc-file.ts';
 
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
 const EXITING = 0x4;
 const LONGEST_COMMAND = 200;
+/** Of a command line, which may have 2 MiB. */
+const MOST_LOOKED_AT = 4_096;
 
 export type ProcessStat = {
   readonly pid: number;
@@ -227,12 +231,13 @@ function tokenOf(pid: number): string | null {
   }
 }
 
-/** The command line as people read it, at most 200 characters; the kernel's short name where it has none. */
+/** The command line as people read it, without what is secret by its own words, at most 200 characters; the kernel's short name where it has none. */
 export function commandLine(pid: number): string {
   try {
     const text = readProcFile(`/proc/${pid}/cmdline`, 'utf8').replace(/\0+$/, '').replaceAll('\0', ' ');
-    if (text === '') return `[${readProcFile(`/proc/${pid}/comm`, 'utf8').trim()}]`;
-    return text.length > LONGEST_COMMAND ? `${text.slice(0, LONGEST_COMMAND - 1)}…` : text;
+    if (text === '') return `[${plainLine(readProcFile(`/proc/${pid}/comm`, 'utf8').trim())}]`;
+    const line = maskedCommand(plainLine(text.slice(0, MOST_LOOKED_AT).replace(/\s+/g, ' ')), []);
+    return line.length > LONGEST_COMMAND ? `${line.slice(0, LONGEST_COMMAND - 1)}…` : line;
   } catch {
     return 'unknown';
   }

@@ -19,6 +19,6 @@ export function rowsOf(source: HttpSource, usage: ReadonlyMap<string, Used>): re
   return views.map((view, index): Row => {
     const slot = slots[index];
     const used = slot === undefined || view.pid === null ? undefined : usage.get(slotName(slot.of));
-    return { view, used: used ?? null };
+    return { view: source.shown(view), used: used ?? null };
   });
 }

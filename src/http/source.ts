@@ -1,5 +1,5 @@
 /** What is served, as the daemon and `gsup run` have it; types only. */
-import type { LogEntry, OperationLine, Told } from '../api/types.ts';
+import type { InstanceView, LogEntry, OperationLine, Told } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
 import type { SupervisorState } from '../core/root-state.ts';
 
@@ -34,6 +34,8 @@ export type HttpSource = {
   tokenOf(of: InstanceRef): string | null;
   /** What the app says of itself. */
   statusOf(of: InstanceRef): string | null;
+  /** A row as it may go out: without secrets. */
+  shown(view: InstanceView): InstanceView;
   /** What each run uses, by the name of its slot: one look at all processes. */
   usage(): Promise<ReadonlyMap<string, Used>>;
   /** What was written to logs since the begin of this process, by instance. */

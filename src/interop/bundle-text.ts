@@ -1,5 +1,6 @@
 /** The text of a configuration file with references in the place of secrets, and every other letter as it was. */
 import { isMap, isPair, isScalar, isSeq, parseDocument, type Scalar, visit } from 'yaml';
+import { REFERENCE } from '../config/interpolate.ts';
 import { hideBraces, showBraces } from '../config/source.ts';
 import { isSecret } from '../core/secrets.ts';
 import { concealer, hasSecret, render, type Text } from './references.ts';
@@ -83,17 +84,16 @@ function variableAt(ancestors: readonly unknown[]): string | null {
 }
 
 function namesIn(nodes: readonly ScalarOfFile[]): ReadonlySet<string> {
-  const names = nodes.flatMap(({ plain }) => [...plain.matchAll(REFERENCE)].map(([, name]) => name));
+  const names = nodes.flatMap(({ plain }) =>
+    [...plain.matchAll(REFERENCE)].map(([, name, , end]) => (end === undefined ? undefined : name)),
+  );
   return new Set(names.filter((name) => name !== undefined));
 }
 
-/** As src/config/interpolate.ts reads them. */
-const REFERENCE = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g;
-
 /** A default of a secret is a secret, and stands in the file. */
 function withoutDefaults(text: string, written: Set<string>): string {
-  return text.replace(REFERENCE, (whole, name?: string, fallback?: string) => {
-    if (name === undefined || fallback === undefined || !isSecret(name, fallback)) return whole;
+  return text.replace(REFERENCE, (whole, name?: string, fallback?: string, end?: string) => {
+    if (name === undefined || fallback === undefined || end === undefined || !isSecret(name, fallback)) return whole;
     written.add(name);
     return `\${${name}}`;
   });

@@ -1,5 +1,5 @@
 /** Texts whose secrets stand as references: what an export may show of command lines and variables. */
-import { isSecret, maskedValue } from '../core/secrets.ts';
+import { isSecret, maskedValue, passwordsIn } from '../core/secrets.ts';
 
 /** A text in pieces; a secret is the name of the variable that will hold it. */
 export type Text = readonly (string | { readonly secret: string })[];
@@ -111,10 +111,16 @@ function split(text: Text, values: ReadonlyMap<string, string>): Text {
   );
 }
 
+/** Every password in an address but those that are references already. */
 function withoutPassword(text: string, nameFor: Knowledge['nameFor']): Text {
-  const match = /^(.*?[a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)([^\s,]+)(@.*)$/is.exec(text);
-  if (!match?.[1] || !match[2] || !match[3] || match[2].startsWith('$')) return [text];
-  return [match[1], { secret: nameFor('PASSWORD', match[2]) }, match[3]];
+  const pieces: Text[number][] = [];
+  let end = 0;
+  for (const [from, to] of passwordsIn(text)) {
+    if (text[from] === '$') continue;
+    pieces.push(text.slice(end, from), { secret: nameFor('PASSWORD', text.slice(from, to)) });
+    end = to;
+  }
+  return [...pieces, text.slice(end)];
 }
 
 function joined(texts: readonly Text[]): Text {

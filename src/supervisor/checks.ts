@@ -3,11 +3,11 @@ import { formatDuration } from '../core/duration.ts';
 import type { NotifyMessage } from '../core/notify.ts';
 import type { LivePolicy, ReadyPolicy, ServiceSpec } from '../core/service.ts';
 import type { RunProcesses, StreamName } from '../host/host.ts';
-import { LineSplitter } from '../logs/lines.ts';
 import type { ActiveCheck, Surroundings } from '../probes/check.ts';
 import { whereItAsks } from '../probes/own-socket.ts';
 import type { IsOurs } from '../probes/ownership.ts';
 import { Watchdog } from '../probes/watchdog.ts';
+import { LogPattern } from './log-pattern.ts';
 import { loadPatiently } from './patient-load.ts';
 
 export type ChecksOptions = {
@@ -55,7 +55,7 @@ export class Checks {
     if (ready === null) return;
     const { check } = ready;
     if (check.kind === 'log') {
-      this.#watchLog(new RegExp(check.pattern), () => tell(`log line matches ${check.pattern}`));
+      this.#watchLog(check.pattern, { ready: () => tell(`log line matches ${check.pattern}`), notYet });
       this.#options.recall((stream, chunk) => this.#onLog?.(stream, chunk));
     } else if (check.kind === 'message') this.#onMessage = (message) => message === 'ready' && tell('message');
     else if (check.kind === 'notify' || check.kind === 'fd')
@@ -142,10 +142,10 @@ export class Checks {
     return ended;
   }
 
-  #watchLog(pattern: RegExp, tell: () => void): void {
-    const see = (line: Buffer) => pattern.test(line.toString()) && tell();
-    const splitters = { stdout: new LineSplitter(see), stderr: new LineSplitter(see) };
-    this.#onLog = (stream, chunk) => splitters[stream].push(chunk);
+  #watchLog(pattern: string, { ready, notYet }: AskListener): void {
+    const listener = { matched: ready, failed: notYet };
+    const streams = { stdout: new LogPattern(pattern, listener), stderr: new LogPattern(pattern, listener) };
+    this.#onLog = (stream, chunk) => streams[stream].push(chunk);
   }
 
   /** Where a check is asked; on this machine with a look at who it is that answers. */

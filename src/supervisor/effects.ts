@@ -1,5 +1,6 @@
 /** Runs each effect of one instance in a few lines; what comes of it is reported as an event. */
 
+import { boundedPhase, boundedReport } from '../core/app-report.ts';
 import type { InstanceEffect } from '../core/effect.ts';
 import type { InstanceEvent, Slot, Timer } from '../core/event.ts';
 import type { NotifyMessage } from '../core/notify.ts';
@@ -159,7 +160,12 @@ export class InstanceEffects {
     if (type === 'ready') this.#checks.messaged('ready');
     if ((type !== 'phase' && type !== 'report') || (type === 'phase' && typeof phase !== 'string')) return;
     const counts = type === 'report' ? withoutType(message) : isMap(pending) ? pending : null;
-    this.#tell({ type: 'app-told', run, appPhase: typeof phase === 'string' ? phase : 'report', pending: counts });
+    this.#tell({
+      type: 'app-told',
+      run,
+      appPhase: typeof phase === 'string' ? boundedPhase(phase) : 'report',
+      pending: counts && boundedReport(counts),
+    });
   }
 
   obey(effect: InstanceEffect): void {

@@ -1,6 +1,7 @@
 /** The records of what was decided: one line each, as NDJSON (pino) or as a sentence for people. */
 import { fstatSync } from 'node:fs';
 import pino from 'pino';
+import { plainJson } from '../core/plain-text.ts';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
 import { Writer } from '../logs/writer.ts';
 import { clockSetByMs, momentsOf } from './clock.ts';
@@ -36,7 +37,7 @@ export function openJournal({ fd = 2, sink, level, format }: JournalOptions): Jo
   let now = { time: 0, mono: 0 };
   const logger = pino(
     { base: null, level, timestamp: () => `,"time":${now.time},"mono":${now.mono}` },
-    { write: (line: string) => void writer.write(line) },
+    { write: (line: string) => void writer.write(plainJson(line)) },
   );
   return {
     write(record, at) {

@@ -1,6 +1,7 @@
 /** `gsup ls`: one row an instance; pure. */
 import type { InstanceView } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
+import { plainLine } from '../core/plain-text.ts';
 import { describeExit } from '../core/record.ts';
 import { formatSize } from '../core/size.ts';
 import { stateColour, statePhrase } from './state.ts';
@@ -42,7 +43,7 @@ export function instancesTable(views: readonly InstanceView[], options: Instance
 function cells(view: InstanceView, { now }: InstancesOptions): readonly Cell[] {
   return [
     { text: view.instance },
-    { text: statePhrase(view, now), colour: stateColour(view) },
+    { text: plainLine(statePhrase(view, now)), colour: stateColour(view) },
     { text: view.pid === null ? '-' : String(view.pid) },
     { text: restarts(view, now) },
     { text: view.cpuPercent === null ? '-' : `${view.cpuPercent}%` },

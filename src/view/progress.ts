@@ -1,6 +1,7 @@
 /** An operation for people: its plan, what goes on, how it came out; pure but for what a board remembers. */
 import type { Change, Outcome, Told } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
+import { plainLine, plainLines } from '../core/plain-text.ts';
 import { recordMessage } from '../core/record.ts';
 import { type Colour, paint } from './colour.ts';
 
@@ -17,7 +18,7 @@ export function planLines(changes: readonly Change[], colour: boolean): string {
   return changes
     .map(({ service, action, what }) => {
       const { sign, tint, words } = ACTIONS[action];
-      const line = `${sign} ${service.padEnd(width)}  ${words}${what === '' ? '' : `: ${what}`}`;
+      const line = `${sign} ${service.padEnd(width)}  ${words}${what === '' ? '' : `: ${plainLine(what)}`}`;
       return tint === null ? line : paint(line, tint, colour);
     })
     .join('\n');
@@ -28,8 +29,9 @@ export function outcomeLines(outcomes: readonly Outcome[], colour: boolean): str
   return outcomes
     .map(({ instance, isOk, message, stderr }) => {
       const sign = isOk ? paint('✓', 'green', colour) : paint('✗', 'red', colour);
-      const errors = stderr.length === 0 ? [] : [`  the end of its stderr:`, ...stderr.map((line) => `  | ${line}`)];
-      return [`${sign} ${instance}  ${message}`, ...errors].map((line) => `${line}\n`).join('');
+      const errors =
+        stderr.length === 0 ? [] : [`  the end of its stderr:`, ...stderr.map((line) => `  | ${plainLine(line)}`)];
+      return [`${sign} ${instance}  ${plainLines(message)}`, ...errors].map((line) => `${line}\n`).join('');
     })
     .join('');
 }
@@ -49,7 +51,7 @@ export class ProgressBoard {
       .map(([name, record]) => {
         const since = formatDuration(Math.max(0, now - record.at));
         const room = Math.max(10, width - names - since.length - 5);
-        const message = recordMessage(record);
+        const message = plainLine(recordMessage(record));
         const fitted = message.length > room ? `${message.slice(0, room - 1)}…` : message.padEnd(0);
         const tint = tintOf(record);
         const text = tint === null ? fitted : paint(fitted, tint, colour);
@@ -71,7 +73,8 @@ const ACTIONS: Readonly<Record<Change['action'], { sign: string; tint: Colour | 
 
 function tinted(record: Told, colour: boolean): string {
   const tint = tintOf(record);
-  return tint === null ? recordMessage(record) : paint(recordMessage(record), tint, colour);
+  const message = plainLines(recordMessage(record));
+  return tint === null ? message : paint(message, tint, colour);
 }
 
 function tintOf({ level }: Told): Colour | null {

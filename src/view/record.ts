@@ -1,4 +1,5 @@
 /** A record → one line for people: when, who, what; pure. */
+import { plainLines } from '../core/plain-text.ts';
 import { type PhaseRecord, recordMessage } from '../core/record.ts';
 import { paint } from './colour.ts';
 
@@ -8,7 +9,7 @@ export function recordLine(record: PhaseRecord, at: number, { colour }: { colour
   const time = new Date(at).toISOString().slice(11, 23);
   const who = record.instance ?? record.service ?? 'gsup';
   const tint = record.level === 'error' ? 'red' : record.level === 'warn' ? 'yellow' : null;
-  const message = recordMessage(record);
+  const message = plainLines(recordMessage(record));
   return `${paint(time, 'dim', colour)} ${paint(who, 'bold', colour)}  ${tint ? paint(message, tint, colour) : message}`;
 }
 
@@ -19,7 +20,7 @@ const PRIORITY = { debug: 7, info: 6, warn: 4, error: 3 };
 export function journaldLine(record: PhaseRecord): string | null {
   if (isQuiet(record)) return null;
   const who = record.instance ?? record.service ?? 'gsup';
-  const lines = recordMessage(record).split('\n');
+  const lines = plainLines(recordMessage(record)).split('\n');
   return lines.map((line) => `<${PRIORITY[record.level ?? 'info']}>${who}  ${line}`).join('\n');
 }
 

@@ -3,6 +3,7 @@ import type { EnvironmentView, ServiceView } from '../api/types.ts';
 import { formatAddress } from '../core/address.ts';
 import { stopNeedMs } from '../core/budget.ts';
 import { formatDuration } from '../core/duration.ts';
+import { plainLine } from '../core/plain-text.ts';
 import { describeExit } from '../core/record.ts';
 import type { Check, Program, ServiceSpec } from '../core/service.ts';
 import { formatSize } from '../core/size.ts';
@@ -16,7 +17,7 @@ export type ViewOptions = { readonly now: number; readonly width: number; readon
 export function showText(view: ServiceView, { now, colour }: ViewOptions): string {
   const rows = factsOf(view);
   const width = Math.max(...rows.map(([name]) => name.length));
-  const facts = rows.map(([name, value]) => `${paint(name.padEnd(width), 'dim', colour)}  ${value}`);
+  const facts = rows.map(([name, value]) => `${paint(name.padEnd(width), 'dim', colour)}  ${plainLine(value)}`);
   const instances = view.instances.flatMap((one) => {
     const { lastExit, pid } = one;
     const exit =
@@ -24,9 +25,9 @@ export function showText(view: ServiceView, { now, colour }: ViewOptions): strin
         ? []
         : [`    last exit: ${describeExit(lastExit)}, by ${lastExit.by}, ${formatDuration(now - lastExit.at)} ago`];
     const used = one.memoryBytes === null ? '' : `, ${one.cpuPercent}% CPU, ${formatSize(one.memoryBytes)}`;
-    const state = paint(statePhrase(one, now), stateColour(one), colour);
+    const state = paint(plainLine(statePhrase(one, now)), stateColour(one), colour);
     const restarts = one.restarts === 0 ? '' : `, ${one.restarts} ${one.restarts === 1 ? 'restart' : 'restarts'}`;
-    const status = one.status === null ? [] : [`    says: ${one.status}`];
+    const status = one.status === null ? [] : [`    says: ${plainLine(one.status)}`];
     return [`  ${one.instance}  ${state}${pid === null ? '' : `, pid ${pid}`}${used}${restarts}`, ...status, ...exit];
   });
   return [paint(view.service, 'bold', colour), ...facts, ...instances].join('\n');

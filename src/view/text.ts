@@ -1,18 +1,15 @@
 /** Text as a terminal shows it: harmless, and as wide as it is there; pure. */
 import stringWidth from 'string-width';
-import stripAnsi from 'strip-ansi';
+import { plainLine } from '../core/plain-text.ts';
 
 const TAB = 8;
 /** Of a line that is shown in part only; the rest is not even looked at. */
 const LONGEST = 4_000;
 const SEGMENTER = new Intl.Segmenter();
 
-/** What others wrote, as one line that does nothing to a terminal: escape sequences and what turns the direction of writing are gone, tabs are spaces, other control characters stand as `^X`. */
+/** What others wrote, as one line that does nothing to a terminal and is not endless; tabs are spaces. */
 export function harmless(text: string): string {
-  const short = text.length > LONGEST ? text.slice(0, LONGEST) : text;
-  if (/^[ -~]*$/.test(short)) return short;
-  const plain = stripAnsi(short).replace(/[\p{Bidi_Control}\u2028\u2029]/gu, '');
-  return expanded(plain).replace(/\p{Cc}/gu, caret);
+  return expanded(plainLine(text.length > LONGEST ? text.slice(0, LONGEST) : text));
 }
 
 /** Exactly `width` columns: cut with an ellipsis, or padded on the right. */
@@ -53,15 +50,11 @@ function headOf(text: string, width: number): { readonly head: string; readonly 
 function expanded(text: string): string {
   if (!text.includes('\t')) return text;
   let line = '';
+  let column = 0;
   for (const [index, part] of text.split('\t').entries()) {
-    if (index > 0) line += ' '.repeat(TAB - (stringWidth(line) % TAB));
-    line += part;
+    const gap = index > 0 ? TAB - (column % TAB) : 0;
+    line += ' '.repeat(gap) + part;
+    column += gap + stringWidth(part);
   }
   return line;
-}
-
-/** caret notation, `^[` for escape; of C1 the code. */
-function caret(character: string): string {
-  const code = character.charCodeAt(0);
-  return code < 0x80 ? `^${String.fromCharCode(code ^ 0x40)}` : `\\x${code.toString(16)}`;
 }

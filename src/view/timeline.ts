@@ -1,6 +1,7 @@
 /** Occasions as bars of text, within a width; pure. */
 import { formatDuration } from '../core/duration.ts';
 import type { Occasion } from '../core/occasion.ts';
+import { plainLine } from '../core/plain-text.ts';
 import { type Colour, paint } from './colour.ts';
 import { type BarKind, LEAST_AXIS_MS, type Picture, pictureOf, type Row, type Tone } from './timeline-picture.ts';
 
@@ -185,7 +186,7 @@ function indent({ depth }: Row): number {
 }
 
 function fitted(words: string, width: number, cut: string): string {
-  const text = words.replace(/\p{Cc}/gu, ' ');
+  const text = plainLine(words).replaceAll('\t', ' ');
   if (text.length <= width) return text.padEnd(width);
   return `${text.slice(0, width - cut.length)}${cut}`;
 }
@@ -194,10 +195,7 @@ function fitted(words: string, width: number, cut: string): string {
 function wrapped(text: string, width: number, prefix: string): readonly string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of text
-    .replace(/[\s\p{Cc}]+/gu, ' ')
-    .trim()
-    .split(' ')) {
+  for (const word of plainLine(text.replace(/\s+/g, ' ').trim()).split(' ')) {
     const next = line === '' ? word : `${line} ${word}`;
     if (next.length <= width) line = next;
     else {

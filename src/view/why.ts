@@ -1,6 +1,7 @@
 /** `gsup why` as people read it, on one screen; pure. */
 import type { EndView, WhyView } from '../api/types.ts';
 import { formatDuration } from '../core/duration.ts';
+import { plainLine } from '../core/plain-text.ts';
 import { budgetText } from './budget.ts';
 import { paint } from './colour.ts';
 import { stateColour, statePhrase } from './state.ts';
@@ -33,7 +34,7 @@ const LABEL = 9;
 
 function head({ view, others, since, command }: WhyView, options: WhyOptions): string {
   const { now, colour } = options;
-  const phrase = `${statePhrase(view, now)}${view.pid === null ? '' : `, pid ${view.pid}`}`;
+  const phrase = `${plainLine(statePhrase(view, now))}${view.pid === null ? '' : `, pid ${view.pid}`}`;
   const gap = ' '.repeat(Math.max(LABEL, view.instance.length + 2) - view.instance.length);
   const [first = '', ...more] = wrap(phrase, Math.max(20, options.width - view.instance.length - gap.length));
   const state = [first, ...more.map((row) => `${' '.repeat(view.instance.length + gap.length)}${row}`)];
@@ -51,7 +52,7 @@ function head({ view, others, since, command }: WhyView, options: WhyOptions): s
 /** A word in front of its lines, which are as wide as the terminal allows. */
 function section(name: string, lines: readonly string[], { width, colour }: WhyOptions): string {
   const room = Math.max(20, width - LABEL);
-  const rows = lines.flatMap((line) => wrap(line.replace(/\s+/g, ' ').trim(), room));
+  const rows = lines.flatMap((line) => wrap(plainLine(line.replace(/\s+/g, ' ').trim()), room));
   return rows
     .map((row, index) => `${index === 0 ? paint(name.padEnd(LABEL), 'dim', colour) : ' '.repeat(LABEL)}${row}`)
     .join('\n');
@@ -63,7 +64,7 @@ function ends(all: readonly EndView[], options: WhyOptions): string {
   const rows = all.map(({ at, ranMs, exit, reason, outcome }) => {
     const ran = ranMs === null ? '' : ` after ${formatDuration(ranMs)}`;
     const why = reason === null ? '' : ` (${reason})`;
-    return cut(`${timeOf(at, now)} ${exit}${ran}${why}${outcome === null ? '' : `, ${outcome}`}`, room);
+    return cut(plainLine(`${timeOf(at, now)} ${exit}${ran}${why}${outcome === null ? '' : `, ${outcome}`}`), room);
   });
   return rows
     .map(
@@ -74,17 +75,10 @@ function ends(all: readonly EndView[], options: WhyOptions): string {
 
 function stderr(lines: readonly string[], { width, colour }: WhyOptions): string {
   const title = paint('stderr'.padEnd(LABEL), 'dim', colour);
-  return [`${title}its last lines before the end:`, ...lines.map((line) => cut(`  | ${visible(line)}`, width))].join(
-    '\n',
-  );
-}
-
-/** Without what would move the cursor or colour what follows. */
-function visible(line: string): string {
-  return line
-    .replace(/\p{Cc}\[[0-9;?]*[A-Za-z]/gu, '')
-    .replaceAll('\t', '  ')
-    .replace(/\p{Cc}/gu, '');
+  return [
+    `${title}its last lines before the end:`,
+    ...lines.map((line) => cut(`  | ${plainLine(line.trimEnd()).replaceAll('\t', '  ')}`, width)),
+  ].join('\n');
 }
 
 function cut(text: string, width: number): string {

@@ -335,3 +335,79 @@ services:
     expect(readFileSync('supervisor.example.yaml', 'utf8').split('\n').length).toBeLessThanOrEqual(60);
   });
 });
+
+describe('a file that was written to be endless', () => {
+  const KEYS = 20_000;
+  test.each([
+    ['brackets', '['.repeat(100_000)],
+    ['maps', '{a: '.repeat(20_000)],
+    [
+      'unknown keys',
+      `services:\n  a:\n    command: x\n${Array.from({ length: KEYS }, (_, n) => `    k${n}: 1\n`).join('')}`,
+    ],
+    [
+      'unknown dependencies',
+      `services:\n${Array.from({ length: 3_000 }, (_, n) => `  s${n}: {command: x, dependsOn: [t${n}]}\n`).join('')}`,
+    ],
+    ['variables without an end', `services:\n  a:\n    command: "${'${a:-'.repeat(100_000)}"\n    x: 1\n`],
+    ['a value', `services:\n  a:\n    command: x\n    restart: "${'x'.repeat(500_000)}"\n`],
+    ['a key', `services:\n  a:\n    command: x\n    ${'x'.repeat(90_000)}: 1\n`],
+    ['a name', `services:\n  ${'x'.repeat(90_000)}:\n    command: x\n`],
+    ['control characters', `services:\n  a:\n    command: x\n    "\u001b]0;PWNED\u0007\u202e": "\u001b[2J"\n`],
+  ])('of %s: is told in some seconds, with 20 problems at most and lines that people can read', async (_, content) => {
+    const began = performance.now();
+    const text = await told(content);
+    expect(performance.now() - began).toBeLessThan(15_000);
+    expect(text.split('\n').filter((line) => /^supervisor\.yaml:\d+/.test(line)).length).toBeLessThanOrEqual(20);
+    expect(text.length).toBeLessThan(20_000);
+    expect(text).not.toMatch(/[^\P{Cc}\n]|\p{Bidi_Control}/u);
+  });
+
+  test('says how many problems it does not show', async () => {
+    const keys = Array.from({ length: 50 }, (_, n) => `    k${n}: 1\n`).join('');
+    expect((await heads(`services:\n  a:\n    command: x\n${keys}`)).at(-1)).toBe(
+      'supervisor.yaml: and 30 more problems',
+    );
+  });
+});
+
+describe('names that every object has', () => {
+  test.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
+    '%s is a variable as any other, and an unknown service, socket or key is told',
+    async (name) => {
+      const found = await service(`env: { "${name}": x, B: y }\nsockets: { a: 8080 }`);
+      expect(Object.entries(found?.env ?? {})).toEqual([
+        [name, 'x'],
+        ['B', 'y'],
+      ]);
+      for (const dependsOn of [`{"${name}": started}`, `["${name}"]`, name])
+        expect(await heads(`services:\n  a:\n    command: x\n    dependsOn: ${dependsOn}\n`), dependsOn).toEqual([
+          expect.stringContaining(
+            dependsOn === name ? 'expected a list of services' : `a depends on "${name}", which is no service`,
+          ),
+        ]);
+      expect(await heads(`services:\n  a: {command: x, "${name}": 1}\n`)).toEqual([
+        expect.stringContaining(`unknown key "${name}" in services.a`),
+      ]);
+      // The one of them that is no property of an object.
+      if (name !== 'prototype')
+        expect(await heads(`services:\n  a: {command: x}\n  "${name}": {command: x}\n`)).toEqual([
+          expect.stringContaining(`"${name}" is no name of a service`),
+        ]);
+      expect(await heads(`services:\n  a: {command: x, env: {"${name}": [1]}}\n`)).toEqual([
+        expect.stringContaining(`services.a.env.${name}: expected a text, a number, true or false`),
+      ]);
+    },
+  );
+
+  test('a socket keeps the name that it was given', async () => {
+    const found = await service('sockets: { constructor: 8080, "__proto__": 8081 }');
+    expect(found?.sockets.map(({ name }) => name)).toEqual(['constructor', '__proto__']);
+  });
+
+  test('a variable of that name is not set in an environment that does not have it', async () => {
+    expect(await heads('services:\n  a: {command: "${constructor}"}\n')).toEqual([
+      expect.stringContaining('${constructor} is not set'),
+    ]);
+  });
+});

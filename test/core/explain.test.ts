@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { clueOf } from '../../src/core/exit-words.ts';
 import { endedRun, explain, type WhyFacts } from '../../src/core/explain.ts';
 import { type Cause, type EndFacts, explainEnd } from '../../src/core/explain-end.ts';
 import { NO_FINDING, type OomFinding } from '../../src/core/oom.ts';
@@ -601,4 +602,11 @@ test.each([
   ['cgroup', 'its cgroup counts the kill (memory.events)'],
 ] as const)('an OOM kill says what tells it: %s', (source, fact) => {
   expect(endOf([SPAWNED, exited(null, 'SIGKILL'), oom({ verdict: 'yes', source })]).facts).toEqual([fact]);
+});
+
+test('lines that were written to be searched for ever are not', () => {
+  const began = performance.now();
+  for (const piece of ['ENOENT ', 'EADDRINUSE :1 ', "EACCES 'a", "No module named '", ':12345 '])
+    clueOf(Array.from({ length: 20 }, () => piece.repeat(20_000)));
+  expect(performance.now() - began).toBeLessThan(2_000);
 });

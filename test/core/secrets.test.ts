@@ -1,5 +1,16 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { masked, maskedCommand, maskedValue, secretValues, withoutSecrets } from '../../src/core/secrets.ts';
+import {
+  masked,
+  maskedCommand,
+  maskedRecord,
+  maskedSpec,
+  maskedTexts,
+  maskedValue,
+  secretValues,
+  withoutSecrets,
+} from '../../src/core/secrets.ts';
+import { serviceSpec } from '../kit/spec.ts';
 
 const MASK = '********';
 
@@ -137,4 +148,153 @@ test('a text without secrets is as it was', () => {
 
 test('of two secrets that begin alike neither is shown in part', () => {
   expect(withoutSecrets('x abcdef-tail y', ['abcdef', 'abcdef-tail'])).toBe(`x ${MASK} y`);
+});
+
+const KIB = 1024;
+
+describe('texts that were written to take for ever', () => {
+  const large = 128 * KIB;
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`TOKEN_${n}`, `aaaaaa${n}`]));
+  test.each([
+    ['letters', 'a'.repeat(large)],
+    ['hexadecimal digits', '0123456789abcdef'.repeat(large / 16)],
+    ['schemes and nothing else', 'x://:'.repeat(large / 5)],
+    ['addresses whose word never ends', 'x://u:p'.repeat(large / 7)],
+    ['words without a user', 'x://u:p '.repeat(large / 8)],
+    ['addresses with passwords', 'x://u:p@'.repeat(large / 8)],
+    ['options', '--a '.repeat(large / 4)],
+    ['dashes', '-'.repeat(large)],
+    ['spaces', `--a${' '.repeat(large)}-`],
+    ['assignments', 'a='.repeat(large / 2)],
+    ['queries', '?a&a'.repeat(large / 4)],
+  ])('of %s: 128 KiB are masked in well under a second', (_, text) => {
+    const began = performance.now();
+    maskedCommand(text, []);
+    maskedCommand(text, secretValues(many));
+    maskedValue('URL', text);
+    secretValues({ URL: text, TOKEN: text });
+    masked({ A: text });
+    expect(performance.now() - began).toBeLessThan(1_000);
+  });
+});
+
+/** The same by one regular expression, which takes quadratic time. */
+function slowly(text: string): string {
+  return text.replace(/([a-z][a-z0-9+.-]*:\/\/[^/:@\s]*:)([^\s,]+)(@)/gi, `$1${MASK}$3`);
+}
+
+test('passwords in addresses are found as a plain regular expression finds them, in any text', () => {
+  const pieces = ['x', 'Z', '7', '+', '.', '-', ':', '/', '://', '@', ',', ' ', '\n', 'u:p@h', 'pg://', '\u00e9'];
+  const texts = fc.array(fc.constantFrom(...pieces), { maxLength: 24 }).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(texts, (text) => {
+      expect(maskedValue('URL', text)).toBe(slowly(text));
+    }),
+    { numRuns: 20_000 },
+  );
+});
+
+test('no value of a secret is left in a text, whatever stands around it and however many secrets there are', () => {
+  const letters = fc.array(fc.constantFrom('a', 'b'), { minLength: 6, maxLength: 9 }).map((all) => all.join(''));
+  const values = fc.oneof(
+    fc.array(letters, { minLength: 1, maxLength: 4 }),
+    fc
+      .array(letters, { minLength: 1, maxLength: 4 })
+      .map((some) => [...some, ...Array.from({ length: 300 }, (_, n) => `other-value-${n}`)]),
+  );
+  const text = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 30 }).map((all) => all.join(''));
+  fc.assert(
+    fc.property(values, text, (secrets, around) => {
+      const shown = withoutSecrets(`${around} ${secrets[0]} ${around}`, secrets);
+      for (const secret of secrets) expect(shown).not.toContain(secret);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('a text that was cut within a secret does not show its begin', () => {
+  expect(withoutSecrets('run --x planted-sec…', ['planted-secret'])).toBe(`run --x ${MASK}…`);
+  expect(withoutSecrets('run --x plan…', ['planted-secret'])).toBe('run --x plan…');
+  expect(withoutSecrets('run …', ['planted-secret'])).toBe('run …');
+});
+
+test('the secrets of an environment are looked for once', () => {
+  let reads = 0;
+  const environment = Object.defineProperty({} as Record<string, string>, 'TOKEN', {
+    enumerable: true,
+    get: () => {
+      reads++;
+      return 'value-of-it';
+    },
+  });
+  expect(secretValues(environment)).toBe(secretValues(environment));
+  expect(reads).toBe(1);
+});
+
+test('the query of an address hides what is named like a secret', () => {
+  expect(maskedCommand('curl http://h/?page=2&access_token=abc&x=1#top', [])).toBe(
+    `curl http://h/?page=2&access_token=${MASK}&x=1#top`,
+  );
+});
+
+const PLANTED = 'planted-secret';
+const WITH_SECRETS = [
+  PLANTED,
+  `--password ${PLANTED}`,
+  `--token=${PLANTED}`,
+  `API_KEY=${PLANTED}`,
+  `http://admin:${PLANTED}@localhost:1/health`,
+  `http://localhost/?token=${PLANTED}`,
+];
+
+describe.each(WITH_SECRETS)('%s', (text) => {
+  const values = [PLANTED];
+
+  test('is not shown by any text of a record', () => {
+    const record = maskedRecord(
+      {
+        phase: 'survivors-killed',
+        service: 'api',
+        instance: 'api:0',
+        command: text,
+        reason: text,
+        check: text,
+        appPhase: text,
+        pending: { hook: text, deep: { list: [text] }, password: PLANTED },
+        survivors: [{ pid: 1, command: text }],
+      },
+      values,
+    );
+    expect(JSON.stringify(record)).not.toContain(PLANTED);
+    expect(record).toMatchObject({ service: 'api', instance: 'api:0', phase: 'survivors-killed' });
+  });
+
+  test('is not shown by any text of a spec', () => {
+    const argv = ['curl', ...text.split(' ')] as const;
+    const every = { initialDelayMs: 0, intervalMs: 1, timeoutMs: 1 };
+    for (const check of [
+      { kind: 'exec', argv },
+      { kind: 'http', url: text },
+    ] as const) {
+      const spec = serviceSpec({
+        env: { TOKEN: PLANTED, OTHER: text },
+        program: { kind: 'script', script: 'a.js', args: argv, interpreter: 'node', interpreterArgs: argv },
+        ready: { check, ...every, successThreshold: 1 },
+        live: { check, ...every, failureThreshold: 1 },
+        stop: { preStop: { argv, timeoutMs: 1 } },
+      });
+      const { env, ...rest } = maskedSpec(spec);
+      expect(JSON.stringify(rest)).not.toContain(PLANTED);
+      expect(env['TOKEN']).toBe(MASK);
+    }
+  });
+
+  test('is not shown by any text of plain data', () => {
+    expect(JSON.stringify(maskedTexts({ sentence: text, facts: [text], next: null }, values))).not.toContain(PLANTED);
+  });
+});
+
+test('a record without a secret is as it was', () => {
+  const record = { phase: 'failed', service: 'api', reason: 'exit 1; 3 restarts in 60s', pid: null } as const;
+  expect(maskedRecord(record, ['value-of-it'])).toEqual(record);
 });

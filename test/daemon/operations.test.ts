@@ -42,6 +42,7 @@ class Desk {
       flush: () => story.supervisor.flush(),
       setEnvironment: () => {},
       stageEnvironment: () => {},
+      shown: (outcome) => outcome,
     });
   }
 

@@ -13,8 +13,8 @@ test.concurrent('ping and the list are plain HTTP and JSON on the socket, with v
   await home.ok(['start', '--name', 'api', ...SLEEP]);
   const ping = await home.call('/v1/ping');
   expect(ping.status).toBe(200);
-  expect(JSON.parse(ping.body)).toMatchObject({ protocol: 1, home: home.path, services: 1, instances: 1 });
-  expect(ping.headers['gsup-protocol']).toBe('1');
+  expect(JSON.parse(ping.body)).toMatchObject({ protocol: 2, home: home.path, services: 1, instances: 1 });
+  expect(ping.headers['gsup-protocol']).toBe('2');
   expect(ping.headers['gsup-version']).toBe(JSON.parse(ping.body).version);
   const list = await home.call('/v1/instances');
   expect(list.headers['content-type']).toContain('application/json');
@@ -65,7 +65,7 @@ test.concurrent('what is asked wrongly is refused: 404, 400, 405 or 404, 422, 42
   const other = await home.call('/v1/instances', { headers: { 'gsup-protocol': '99' } });
   expect({ status: other.status, ...JSON.parse(other.body) }).toMatchObject({
     status: 426,
-    error: 'the daemon speaks protocol 1, this command 99',
+    error: 'the daemon speaks protocol 2, this command 99',
     hint: 'replace the daemon and leave the services running: gsup update',
   });
   expect((await home.call('/v1/ping', { headers: { 'gsup-protocol': '99' } })).status).toBe(200);

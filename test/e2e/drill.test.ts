@@ -261,7 +261,7 @@ test('the spare has the environment that the daemon keeps, secrets too, and a Un
   await using _ = home;
   await home.ok(['start', file], { env: { ...env, API_TOKEN: 'hunter2' } });
   const done = await drill(['api']);
-  expect(done.stderr).toContain('| hunter2 1 1');
+  expect(done.stderr).toContain('| ******** 1 1');
   expect(leftIn(home)).toEqual([]);
 });
 

@@ -15,6 +15,7 @@ test.each([
   [['run', '--api-token=abc', '--verbose'], 'run --api-token=<API_TOKEN> --verbose'],
   [['env', 'DB_PASSWORD=x', 'run'], 'env DB_PASSWORD=<DB_PASSWORD> run'],
   [['run', 'postgres://me:pw@host/db'], 'run postgres://me:<PASSWORD>@host/db'],
+  [['run', 'q://a:p1@h,q://b:p2@h'], 'run q://a:<PASSWORD>@h,q://b:<PASSWORD_2>@h'],
   [['run', 'is-in-env', 'xis-in-envx'], 'run <KEY> x<KEY>x'],
   [['run', '--token', '$TOKEN', '--password', '--quiet'], 'run --token $TOKEN --password --quiet'],
   [
@@ -33,6 +34,12 @@ test.each([
   ['curl https://me:pw@host/ | sh', 'curl https://me:<PASSWORD>@host/ | sh'],
 ])('the line %s is %s', (line, expected) => {
   expect(shown(concealer({}).line(line))).toBe(expected);
+});
+
+test('a word of 128 KiB takes no more than a moment', () => {
+  const began = performance.now();
+  for (const piece of ['a', 'x://:', 'x://u:p']) concealer({}).words([piece.repeat(18_000)]);
+  expect(performance.now() - began).toBeLessThan(1_000);
 });
 
 test('a variable of the environment is never the name of another secret', () => {

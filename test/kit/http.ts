@@ -63,6 +63,10 @@ export class FakeSource implements HttpSource {
     return this.#state;
   }
 
+  shown<T>(view: T): T {
+    return view;
+  }
+
   /** Another state of one instance, as the loop would tell it. */
   become(service: string, index: number, instance: InstanceState): void {
     this.#set(service, index, instance);

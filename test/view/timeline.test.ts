@@ -140,7 +140,7 @@ describe('as text', () => {
       ]),
       PLAIN,
     );
-    expect(text).toContain('survivor 1 (a ]0;title b): killed');
+    expect(text).toContain('survivor 1 (a b): killed');
     expect(text).not.toMatch(/[^\P{Cc}\n]/u);
   });
 });

@@ -5,6 +5,7 @@ import { specFromFile } from '../config-file.ts';
 import { connect, expectDaemon } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { follow } from '../operation.ts';
+import { jsonText, toStdout } from '../print.ts';
 
 type Flags = { config: string; env?: string; dryRun?: boolean; json?: boolean };
 
@@ -38,7 +39,7 @@ async function apply({ config, env, dryRun = false, json = false }: Flags): Prom
   };
   if (dryRun && json) {
     for await (const line of client.apply(input)) {
-      if (line.type === 'plan') process.stdout.write(`${JSON.stringify(line.changes, null, 2)}\n`);
+      if (line.type === 'plan') toStdout(jsonText(line.changes));
     }
     return;
   }

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { usageError } from '../../core/error.ts';
 import { candidatesFor } from '../completion.ts';
 import { connectIfRunning } from '../connect.ts';
+import { toStdout } from '../print.ts';
 
 const BASH = `_gsup() {
   local line=\${COMP_LINE:0:COMP_POINT} current
@@ -50,7 +51,7 @@ async function completion(words: string[], { ask }: { ask?: boolean }, command: 
   if (ask === true) {
     const current = words.at(-1) ?? '';
     const found = (await candidates(command, words)).filter((word) => word.startsWith(current));
-    process.stdout.write(found.map((word) => `${word}\n`).join(''));
+    toStdout(found.map((word) => `${word}\n`).join(''));
     return;
   }
   const [shell = '', ...more] = words;
@@ -60,7 +61,7 @@ async function completion(words: string[], { ask }: { ask?: boolean }, command: 
       words.length === 0 ? 'a completion for which shell?' : `no completion for "${words.join(' ')}"`,
       'bash, zsh or fish',
     );
-  process.stdout.write(script);
+  toStdout(script);
 }
 
 async function candidates({ parent }: Command, words: readonly string[]): Promise<readonly string[]> {

@@ -4,6 +4,7 @@ import { usageError } from '../../core/error.ts';
 import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { follow } from '../operation.ts';
+import { jsonLine, toStderr, toStdout } from '../print.ts';
 
 type Flags = { json?: boolean; updateEnv?: boolean };
 
@@ -94,8 +95,8 @@ export function signalCommand(): Command {
     .action(async (signal: string, names: string[], { json }: Flags) => {
       const { client } = connect();
       const { signalled } = await client.signal({ names, signal });
-      if (json === true) process.stdout.write(`${JSON.stringify({ signalled })}\n`);
-      else process.stderr.write(`${signal} sent to ${signalled} ${signalled === 1 ? 'instance' : 'instances'}\n`);
+      if (json === true) toStdout(`${jsonLine({ signalled })}\n`);
+      else toStderr(`${signal} sent to ${signalled} ${signalled === 1 ? 'instance' : 'instances'}\n`);
     });
 }
 

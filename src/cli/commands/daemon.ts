@@ -11,6 +11,7 @@ import { findHolder, type Holder } from '../../daemon/lock.ts';
 import { type Connection, connectIfRunning, pingOnce, type Running, startDaemon } from '../connect.ts';
 import type { DaemonFlags } from '../daemon-process.ts';
 import { follow } from '../operation.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 
 type Flags = { json?: boolean };
 
@@ -73,12 +74,12 @@ async function ping({ json }: Flags): Promise<void> {
   const began = performance.now();
   const { reply } = await running('ping');
   const took = Math.round((performance.now() - began) * 10) / 10;
-  if (json === true) process.stdout.write(`${JSON.stringify(reply, null, 2)}\n`);
+  if (json === true) toStdout(jsonText(reply));
   else {
     const { version, pid, home, instances, services, startedAt } = reply;
     const counts = `${services} ${services === 1 ? 'service' : 'services'}, ${instances} ${instances === 1 ? 'instance' : 'instances'}`;
     const age = formatDuration(Date.now() - startedAt);
-    process.stdout.write(`pong in ${took}ms: gsup ${version}, pid ${pid}, up ${age}, ${counts}, home ${home}\n`);
+    toStdout(`pong in ${took}ms: gsup ${version}, pid ${pid}, up ${age}, ${counts}, home ${home}\n`);
   }
 }
 
@@ -86,18 +87,15 @@ async function kill({ json }: Flags): Promise<void> {
   const home = homeOf(process.env);
   const connection = (await connectIfRunning()) ?? (await connectToLeftovers(home));
   if (connection === null) {
-    if (json === true)
-      process.stdout.write(
-        `${JSON.stringify({ type: 'result', exitStatus: 0, outcomes: [], error: null, hint: null }, null, 2)}\n`,
-      );
-    else process.stderr.write('no daemon runs\n');
+    if (json === true) toStdout(jsonText({ type: 'result', exitStatus: 0, outcomes: [], error: null, hint: null }));
+    else toStderr('no daemon runs\n');
     return;
   }
   const { pid } = connection.reply;
   const holder = await holderOf(home, pid);
   process.exitCode = await follow(connection.client.kill({}), { what: 'the end of everything', isJson: json === true });
   await end(holder, pid);
-  if (json !== true) process.stderr.write('the daemon has ended\n');
+  if (json !== true) toStderr('the daemon has ended\n');
 }
 
 async function update({ json }: Flags): Promise<void> {
@@ -109,12 +107,10 @@ async function update({ json }: Flags): Promise<void> {
   const after = before.managed ? await whenAnswering(client) : await pingOnce(client);
   if (after === null)
     throw new GsupError('the new daemon does not answer', { exitStatus: EXIT.failed, hint: 'look at "gsup doctor"' });
-  if (json === true) process.stdout.write(`${JSON.stringify({ before, after }, null, 2)}\n`);
+  if (json === true) toStdout(jsonText({ before, after }));
   else {
     const what = `${before.version} (pid ${before.pid}) → ${after.version} (pid ${after.pid})`;
-    process.stderr.write(
-      `daemon ${what}; ${after.instances} ${after.instances === 1 ? 'instance' : 'instances'} kept\n`,
-    );
+    toStderr(`daemon ${what}; ${after.instances} ${after.instances === 1 ? 'instance' : 'instances'} kept\n`);
   }
 }
 

@@ -10,6 +10,7 @@ import { formatSize } from '../../core/size.ts';
 import type { StopTimes } from '../../core/stop-times.ts';
 import { paint } from '../../view/colour.ts';
 import { connectIfRunning } from '../connect.ts';
+import { jsonText, toStdout } from '../print.ts';
 import { allowsColour } from '../terminal.ts';
 import { VERSION } from '../version.ts';
 
@@ -46,7 +47,7 @@ async function doctor({ json }: { json?: boolean }): Promise<void> {
     rightsFinding(),
     ...(await graceFindings()),
   ];
-  if (json === true) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`);
+  if (json === true) toStdout(jsonText(findings));
   else {
     const colour = allowsColour(process.stdout);
     for (const { check, status, message, fix } of findings) {
@@ -55,8 +56,8 @@ async function doctor({ json }: { json?: boolean }): Promise<void> {
         warn: paint('!', 'yellow', colour),
         bad: paint('✗', 'red', colour),
       }[status];
-      process.stdout.write(`${sign} ${check.padEnd(8)} ${message}\n`);
-      if (fix !== undefined) process.stdout.write(`           ${fix}\n`);
+      toStdout(`${sign} ${check.padEnd(8)} ${message}\n`);
+      if (fix !== undefined) toStdout(`           ${fix}\n`);
     }
   }
   if (findings.some(({ status }) => status === 'bad')) process.exitCode = EXIT.failed;

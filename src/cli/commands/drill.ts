@@ -11,6 +11,7 @@ import { specFromFile } from '../config-file.ts';
 import { connect } from '../connect.ts';
 import { durationOf } from '../duration.ts';
 import { ownEnvironment } from '../environment.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 import { allowsColour, allowsUnicode, terminalWidth } from '../terminal.ts';
 
 type Flags = {
@@ -78,16 +79,15 @@ async function drill(name: string, flags: Flags): Promise<void> {
 function show(reports: readonly DrillReport[], isJson: boolean): void {
   if (isJson) {
     const isClean = reports.every((report) => report.isClean);
-    process.stdout.write(`${JSON.stringify({ isClean, stopMs: stopTimes(reports), drills: reports }, null, 2)}\n`);
+    toStdout(jsonText({ isClean, stopMs: stopTimes(reports), drills: reports }));
     return;
   }
   const colour = allowsColour(process.stdout);
   const width = Math.min(terminalWidth(process.stdout), 100);
   // Of many the one that tells most.
   const telling = reports.find(({ isClean }) => !isClean) ?? reports.at(-1);
-  if (telling !== undefined)
-    process.stdout.write(`${drillText(telling, { width, colour, ascii: !allowsUnicode(process.env) })}\n`);
-  if (reports.length > 1) process.stdout.write(`\n${drillsText(reports, colour)}\n`);
+  if (telling !== undefined) toStdout(`${drillText(telling, { width, colour, ascii: !allowsUnicode(process.env) })}\n`);
+  if (reports.length > 1) toStdout(`\n${drillsText(reports, colour)}\n`);
 }
 
 /** What goes on, on stderr. */
@@ -95,7 +95,7 @@ function talkOf(isJson: boolean, title: string | null) {
   const began = Date.now();
   const colour = allowsColour(process.stderr);
   const write = (text: string): void => {
-    if (!isJson) process.stderr.write(`${text}\n`);
+    if (!isJson) toStderr(`${text}\n`);
   };
   if (title !== null) write(title);
   return {
@@ -122,7 +122,7 @@ async function ofFile(file: string, name: string): Promise<Subject> {
   if (spec === undefined) throw new GsupError(`no service ${name} in ${file}`, { exitStatus: EXIT.noSuchService });
   const needed = Object.keys(spec.dependsOn);
   if (needed.length > 0)
-    process.stderr.write(`gsup: ${name} depends on ${needed.join(', ')}: it is taken for granted that they are up\n`);
+    toStderr(`gsup: ${name} depends on ${needed.join(', ')}: it is taken for granted that they are up\n`);
   return { spec, environment: ownEnvironment() };
 }
 

@@ -12,6 +12,7 @@ import { exportNomad } from '../../interop/nomad.ts';
 import { exportSystemd, type SystemdOptions } from '../../interop/systemd.ts';
 import { defaultFile, specFromFile } from '../config-file.ts';
 import { isNative, ownCommand, servicePath } from '../own-command.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 
 /** Each format's function; the names are what is typed. */
 const FORMATS: Readonly<Record<string, (spec: SupervisorSpec, options: ExportOptions, flags: Flags) => Exported>> = {
@@ -77,12 +78,12 @@ async function exportTo(format: string, flags: Flags): Promise<void> {
   checkUnits(flags, format);
   const exported = write(spec, optionsOf(file, flags), flags);
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify(exported, null, 2)}\n`);
+    toStdout(jsonText(exported));
     return;
   }
-  if (flags.output === undefined) process.stdout.write(joined(exported.files));
+  if (flags.output === undefined) toStdout(joined(exported.files));
   else writeFiles(flags.output, exported.files, flags.force === true);
-  for (const note of exported.notes) process.stderr.write(`${note}\n`);
+  for (const note of exported.notes) toStderr(`${note}\n`);
 }
 
 function unknownFormat(format: string): GsupError {
@@ -176,5 +177,5 @@ function writeTo(path: string, text: string, isForced: boolean): void {
   } catch (cause) {
     throw new GsupError(`cannot write ${path}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
   }
-  process.stderr.write(`wrote ${path}\n`);
+  toStderr(`wrote ${path}\n`);
 }

@@ -9,6 +9,7 @@ import { EXIT, GsupError } from '../../core/error.ts';
 import { importFile, prefixFor, rebased } from '../../interop/foreign.ts';
 import { importedText } from '../../interop/imported-text.ts';
 import type { Note } from '../../interop/note.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 
 type Flags = { output?: string; force?: boolean; env?: string; json?: boolean };
 
@@ -45,16 +46,16 @@ async function importForeign(file: string, { output, force, env, json }: Flags):
   const placed = output === undefined ? config : rebased(config, prefixFor(file, output));
   const text =
     json === true
-      ? `${JSON.stringify({ config: placed, notes }, null, 2)}\n`
+      ? jsonText({ config: placed, notes })
       : importedText(
           placed,
           notes,
           `From ${basename(file)}, by "gsup import". What follows a service as a comment has no counterpart, or another meaning.`,
         );
-  if (output === undefined) process.stdout.write(text);
+  if (output === undefined) toStdout(text);
   else write(output, text, force === true);
   if (json !== true) tell(file, notes);
-  if (output !== undefined) process.stderr.write(`wrote ${output}; next: gsup validate ${output}\n`);
+  if (output !== undefined) toStderr(`wrote ${output}; next: gsup validate ${output}\n`);
 }
 
 async function unknown(file: string): Promise<GsupError> {
@@ -72,7 +73,7 @@ function refuse(problems: readonly Diagnostic[]): GsupError {
 
 function tell(file: string, notes: readonly Note[]): void {
   for (const { service, key, message } of notes) {
-    process.stderr.write(`${file}: ${service === null ? '' : `${service}: `}${key}: ${message}\n`);
+    toStderr(`${file}: ${service === null ? '' : `${service}: `}${key}: ${message}\n`);
   }
 }
 

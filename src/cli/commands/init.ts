@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { EXIT, GsupError } from '../../core/error.ts';
 import { shellLine } from '../../interop/shell-line.ts';
+import { toStderr } from '../print.ts';
 
 type Found = { readonly name: string; readonly lines: readonly string[]; readonly why: string };
 type Flags = { force?: boolean; output: string };
@@ -38,12 +39,12 @@ async function init({ force, output }: Flags): Promise<void> {
     throw new GsupError(`cannot write ${output}: ${(cause as Error).message}`, { exitStatus: EXIT.failed, cause });
   }
   const names = found.map(({ name, why }) => `${name} (${why})`).join(', ');
-  process.stderr.write(
+  toStderr(
     found.length > 0
       ? `wrote ${output}: ${names}\n`
       : `wrote ${output} with an example: nothing to run was found here\n`,
   );
-  process.stderr.write(`next: gsup validate ${output}, then gsup run -c ${output}\n`);
+  toStderr(`next: gsup validate ${output}, then gsup run -c ${output}\n`);
 }
 
 function findServices(folder: string): readonly Found[] {
@@ -60,7 +61,7 @@ function procfile(file: string): readonly Found[] {
   return readFileSync(file, 'utf8')
     .split('\n')
     .flatMap((line): Found[] => {
-      const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+?)\s*$/.exec(line);
+      const match = /^([A-Za-z0-9][A-Za-z0-9_-]*):\s*(.+)$/.exec(line.trimEnd());
       if (!match?.[1] || !match[2] || match[1] === 'all') return [];
       // A Procfile's lines are given to a shell by everything that reads them.
       return [

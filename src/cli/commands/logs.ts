@@ -3,10 +3,13 @@ import { Command, Option } from 'commander';
 import { parseDuration } from '../../core/duration.ts';
 import { usageError } from '../../core/error.ts';
 import { nearest } from '../../core/name.ts';
+import { colouredLine } from '../../core/plain-text.ts';
 import { isPhase, PHASES } from '../../core/record.ts';
 import { paint, serviceColour } from '../../view/colour.ts';
 import { recordLine } from '../../view/record.ts';
 import { connect } from '../connect.ts';
+import { matchingLines } from '../matching-lines.ts';
+import { jsonLine, toStdout } from '../print.ts';
 import { allowsColour } from '../terminal.ts';
 
 type LogFlags = {
@@ -67,22 +70,23 @@ async function logs(names: string[], flags: LogFlags): Promise<void> {
     ...countOf(flags.lines),
     ...timeOf('since', flags.since),
     ...timeOf('until', flags.until),
-    ...(flags.grep === undefined ? {} : { grep: flags.grep }),
     stderr: String(flags.stderr === true || flags.err === true),
     follow: String(flags.follow === true),
   };
   const colour = allowsColour(process.stdout);
+  const entries = matchingLines((asked, signal) => client.logs(asked, signal), query, flags.grep);
   const known: string[] = [];
   await printed(async function* () {
-    for await (const entry of client.logs(query)) {
-      const { instance, at, stream, line } = entry;
+    for await (const entry of entries) {
+      const { instance, at, stream } = entry;
+      const line = process.stdout.isTTY === true ? colouredLine(entry.line) : entry.line;
       const service = instance.slice(0, instance.lastIndexOf(':'));
       if (!known.includes(service)) known.push(service);
       const name =
         flags.raw === true ? '' : `${paint(`${instance} |`, serviceColour(known.indexOf(service)), colour)} `;
       const time = flags.timestamps === true && at !== null ? `${new Date(at).toISOString()} ` : '';
       const text = stream === 'stderr' && flags.stderr !== true && colour ? paint(line, 'yellow', true) : line;
-      yield flags.json === true ? JSON.stringify(entry) : `${name}${time}${text}`;
+      yield flags.json === true ? jsonLine(entry) : `${name}${time}${text}`;
     }
   });
 }
@@ -104,7 +108,7 @@ async function events(names: string[], flags: LogFlags & { service?: string; pha
   const colour = allowsColour(process.stdout);
   await printed(async function* () {
     for await (const record of client.events(query)) {
-      const line = flags.json === true ? JSON.stringify(record) : recordLine(record, record.at, { colour });
+      const line = flags.json === true ? jsonLine(record) : recordLine(record, record.at, { colour });
       if (line !== null) yield line;
     }
   });
@@ -116,7 +120,7 @@ async function printed(lines: () => AsyncGenerator<string>): Promise<void> {
   const print = (): boolean => {
     const text = batch;
     batch = '';
-    return text === '' || process.stdout.write(text);
+    return text === '' || toStdout(text);
   };
   for await (const line of lines()) {
     if (batch === '') setImmediate(print);

@@ -7,6 +7,7 @@ import { environmentText, showText } from '../../view/service.ts';
 import { connect } from '../connect.ts';
 import { ownEnvironment } from '../environment.ts';
 import { viewsNamed } from '../named-views.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 import { allowsColour, terminalWidth } from '../terminal.ts';
 
 type Flags = { json?: boolean; wide?: boolean; diff?: boolean };
@@ -40,7 +41,7 @@ export function showCommand(): Command {
       const { client } = connect();
       const view = await client.show({ name });
       const options = { now: Date.now(), width: terminalWidth(process.stdout), colour: allowsColour(process.stdout) };
-      process.stdout.write(json === true ? `${JSON.stringify(view, null, 2)}\n` : `${showText(view, options)}\n`);
+      toStdout(json === true ? jsonText(view) : `${showText(view, options)}\n`);
     });
 }
 
@@ -56,9 +57,9 @@ export function envCommand(): Command {
       const { client } = connect();
       const view = await client.environment({ name, ...(diff === true ? { compareWith: ownEnvironment() } : {}) });
       const data = diff === true ? view.diff : view.environment;
-      const text = json === true ? JSON.stringify(data, null, 2) : environmentText(view, allowsColour(process.stdout));
-      if (text !== '') process.stdout.write(`${text}\n`);
-      else if (diff === true) process.stderr.write('nothing would change\n');
+      const text = json === true ? jsonText(data).trimEnd() : environmentText(view, allowsColour(process.stdout));
+      if (text !== '') toStdout(`${text}\n`);
+      else if (diff === true) toStderr('nothing would change\n');
     });
 }
 
@@ -67,7 +68,7 @@ async function ls(names: readonly string[], { json, wide }: Flags): Promise<void
   const all = await client.list({ usage: 'true' });
   const views = viewsNamed(all, names);
   if (json === true) {
-    process.stdout.write(`${JSON.stringify(views, null, 2)}\n`);
+    toStdout(jsonText(views));
     return;
   }
   const options = {
@@ -76,9 +77,9 @@ async function ls(names: readonly string[], { json, wide }: Flags): Promise<void
     colour: allowsColour(process.stdout),
   };
   const text = instancesTable(views, { ...options, isWide: wide === true });
-  if (views.length === 0) process.stderr.write(`${text}\n`);
-  else process.stdout.write(`${text}\n`);
-  for (const line of nearMisses(views)) process.stderr.write(`${line}\n`);
+  if (views.length === 0) toStderr(`${text}\n`);
+  else toStdout(`${text}\n`);
+  for (const line of nearMisses(views)) toStderr(`${line}\n`);
 }
 
 /** A line for each service whose last stops came near to SIGKILL, or needed it. */

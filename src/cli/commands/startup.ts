@@ -11,6 +11,7 @@ import { daemonUnit, MARK } from '../../interop/systemd-daemon.ts';
 import { unitName } from '../../interop/unit-file.ts';
 import { specFromFile } from '../config-file.ts';
 import { isNative, ownCommand, servicePath } from '../own-command.ts';
+import { toStderr, toStdout } from '../print.ts';
 
 type Flags = {
   config?: string;
@@ -67,10 +68,8 @@ async function startup(flags: Flags): Promise<void> {
     [...scope.systemctl, 'enable', '--now', `${unitName(flags.name)}.service`],
   ];
   if (flags.dryRun === true) {
-    process.stdout.write(`# ${path}\n${text}`);
-    process.stderr.write(
-      ['would do:', `  write ${path}`, ...commands.map((argv) => `  ${argv.join(' ')}`), ''].join('\n'),
-    );
+    toStdout(`# ${path}\n${text}`);
+    toStderr(['would do:', `  write ${path}`, ...commands.map((argv) => `  ${argv.join(' ')}`), ''].join('\n'));
     return;
   }
   checkSystemd(scope);
@@ -83,7 +82,7 @@ async function startup(flags: Flags): Promise<void> {
   }
   for (const argv of commands) await run(argv);
   if (scope.isForUser && !isLingering())
-    process.stderr.write(`it ends when you log out; "loginctl enable-linger" keeps it, and starts it at boot\n`);
+    toStderr(`it ends when you log out; "loginctl enable-linger" keeps it, and starts it at boot\n`);
 }
 
 async function unstartup(flags: Flags): Promise<void> {
@@ -105,7 +104,7 @@ async function unstartup(flags: Flags): Promise<void> {
     { what: [...scope.systemctl, 'daemon-reload'].join(' '), argv: [...scope.systemctl, 'daemon-reload'] },
   ];
   if (flags.dryRun === true) {
-    process.stderr.write(['would do:', ...steps.map(({ what }) => `  ${what}`), ''].join('\n'));
+    toStderr(['would do:', ...steps.map(({ what }) => `  ${what}`), ''].join('\n'));
     return;
   }
   checkSystemd(scope);
@@ -204,5 +203,5 @@ function isLingering(): boolean {
 }
 
 function tell(what: string): void {
-  process.stderr.write(`gsup: ${what}\n`);
+  toStderr(`gsup: ${what}\n`);
 }

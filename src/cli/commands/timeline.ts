@@ -13,6 +13,7 @@ import { timelineText } from '../../view/timeline.ts';
 import { timelineSvg } from '../../view/timeline-svg.ts';
 import { timelineTrace } from '../../view/timeline-trace.ts';
 import { connectIfRunning } from '../connect.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 import { allowsColour, allowsUnicode } from '../terminal.ts';
 
 type Flags = {
@@ -61,14 +62,14 @@ async function timeline(names: string[], flags: Flags): Promise<void> {
   const now = Date.now();
   if (svg !== undefined) save(svg, timelineSvg(occasions, { now }));
   if (trace !== undefined) save(trace, `${JSON.stringify(timelineTrace(occasions, now))}\n`);
-  if (json === true) process.stdout.write(`${JSON.stringify(occasions, null, 2)}\n`);
+  if (json === true) toStdout(jsonText(occasions));
   else if (svg !== undefined || trace !== undefined) return;
-  else if (occasions.length === 0) process.stderr.write(`${nothing(query)}\n`);
+  else if (occasions.length === 0) toStderr(`${nothing(query)}\n`);
   else {
     const width = Math.max(LEAST_WIDTH, process.stdout.isTTY ? (process.stdout.columns ?? 80) : 80);
     const isAscii = ascii === true || !allowsUnicode(process.env);
     const text = timelineText(occasions, { width, colour: allowsColour(process.stdout), ascii: isAscii, now });
-    process.stdout.write(`${text}\n`);
+    toStdout(`${text}\n`);
   }
 }
 

@@ -9,6 +9,7 @@ import { wholeTable } from '../../view/top.ts';
 import { initialTop, listed } from '../../view/top-state.ts';
 import { startDaemon } from '../connect.ts';
 import { viewsNamed } from '../named-views.ts';
+import { toStdout } from '../print.ts';
 import { allowsColour } from '../terminal.ts';
 import { Screen } from '../top/screen.ts';
 import { runTop } from '../top/session.ts';
@@ -41,7 +42,7 @@ async function top(names: readonly string[], { interval, once }: Flags): Promise
   if (once === true) {
     const width = process.stdout.isTTY ? process.stdout.columns || 80 : WIDTH_OF_PIPE;
     const lines = wholeTable(listed(first, views), { width, colour, now: Date.now() });
-    process.stdout.write(`${lines.join('\n')}\n`);
+    toStdout(`${lines.join('\n')}\n`);
     return;
   }
   process.exitCode = await runTop({

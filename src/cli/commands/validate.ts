@@ -1,6 +1,6 @@
 /** `gsup validate`: whether a file is right, and whether its stops fit into their limits. */
 import { Command, Option } from 'commander';
-import { formatDiagnostics } from '../../config/diagnostic.ts';
+import { firstProblems, formatDiagnostics } from '../../config/diagnostic.ts';
 import { stopBudget } from '../../core/budget.ts';
 import { formatDuration } from '../../core/duration.ts';
 import { EXIT } from '../../core/error.ts';
@@ -9,6 +9,7 @@ import { namedLimit, outerLimitOf } from '../../supervisor/outer-limit.ts';
 import { budgetText, budgetWarnings } from '../../view/budget.ts';
 import { defaultFile, readServices } from '../config-file.ts';
 import { durationOf } from '../duration.ts';
+import { jsonText, toStderr, toStdout } from '../print.ts';
 
 type Flags = { outer?: string; env?: string; json?: boolean };
 
@@ -31,9 +32,8 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   const result = await readServices(file, { envName: flags.env });
   const colour = process.stderr.isTTY === true && !process.env['NO_COLOR'];
   if (!result.ok) {
-    if (flags.json === true)
-      process.stdout.write(`${JSON.stringify({ ok: false, problems: result.problems }, null, 2)}\n`);
-    else process.stderr.write(`${formatDiagnostics(result.problems, { colour })}\n`);
+    if (flags.json === true) toStdout(jsonText({ ok: false, problems: firstProblems(result.problems) }));
+    else toStderr(`${formatDiagnostics(result.problems, { colour })}\n`);
     process.exitCode = EXIT.config;
     return;
   }
@@ -44,13 +44,11 @@ async function validate(named: string | undefined, flags: Flags): Promise<void> 
   ];
   if (flags.json === true) {
     const { services } = result.spec;
-    process.stdout.write(
-      `${JSON.stringify({ ok: true, services, budget: { ...budget, outerMs: outer?.limitMs ?? null }, warnings }, null, 2)}\n`,
-    );
+    toStdout(jsonText({ ok: true, services, budget: { ...budget, outerMs: outer?.limitMs ?? null }, warnings }));
     return;
   }
-  process.stdout.write(`${describeServices(result.spec)}\nstop budget: ${budgetText(budget, outer)}\n`);
-  for (const warning of warnings) process.stderr.write(`${warning}\n`);
+  toStdout(`${describeServices(result.spec)}\nstop budget: ${budgetText(budget, outer)}\n`);
+  for (const warning of warnings) toStderr(`${warning}\n`);
 }
 
 function describeServices({ services }: SupervisorSpec): string {

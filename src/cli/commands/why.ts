@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { whyText } from '../../view/why.ts';
 import { connect } from '../connect.ts';
+import { jsonText, toStdout } from '../print.ts';
 import { allowsColour, allowsUnicode } from '../terminal.ts';
 
 export function whyCommand(): Command {
@@ -22,6 +23,6 @@ export function whyCommand(): Command {
         colour: allowsColour(process.stdout),
         unicode: allowsUnicode(process.env),
       };
-      process.stdout.write(json === true ? `${JSON.stringify(view, null, 2)}\n` : `${whyText(view, options)}\n`);
+      toStdout(json === true ? jsonText(view) : `${whyText(view, options)}\n`);
     });
 }

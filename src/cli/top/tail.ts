@@ -76,7 +76,7 @@ export class Tail implements Disposable {
     let isTooMuch = false;
     try {
       for await (const entry of this.#options.client.logs(this.#query(target), signal)) {
-        if (signal.aborted) break;
+        if (signal.aborted || !('line' in entry)) break;
         isTooMuch = pending.add(entry) > MOST_AT_ONCE;
         if (isTooMuch) break;
       }

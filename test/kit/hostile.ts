@@ -1,0 +1,35 @@
+/** Texts that do something to the terminal that shows them, by what they do. */
+export const HOSTILE: Readonly<Record<string, string>> = {
+  'a title': '\u001b]0;PWNED\u0007 text',
+  'a title that ends with ST': '\u001b]2;PWNED\u001b\\ text',
+  'the clipboard (OSC 52)': '\u001b]52;c;cHduZWQ=\u0007',
+  'a link (OSC 8)': '\u001b]8;;http://evil.example\u001b\\gsup.example\u001b]8;;\u001b\\',
+  'a title that never ends': 'before \u001b]0;PWNED',
+  'a cleared screen': '\u001b[2J\u001b[3J\u001b[H gone',
+  'a cursor that moves up': 'evil\u001b[1A\u001b[2K all is well',
+  'another screen': '\u001b[?1049h hidden',
+  'a colour that stays': '\u001b[8;31m hidden',
+  'a colour with colons': '\u001b[38:2::255:0:0m red',
+  'a line written over': 'failed\rall is well',
+  'lines of its own': 'text\n12:00:00.000 api:0  stopped cleanly\r\n+0.001  api:0  ready',
+  backspaces: 'evil\b\b\b\bgood',
+  'a bell': 'ring\u0007',
+  'a NUL': 'a\u0000b',
+  'C1: CSI': '\u009b2J gone',
+  'C1: OSC': '\u009d0;PWNED\u009c text',
+  'C1: next line': 'one\u0085two',
+  'C1: DCS': '\u0090q#0\u009c',
+  'a device control string': '\u001bPq#0;2;0;0;0\u001b\\',
+  'a privacy message': '\u001b^secret\u001b\\\u001b_apc\u001b\\\u001bXsos\u001b\\',
+  'a reset': '\u001bc gone',
+  'another character set': '\u001b(0 lqk',
+  'an escape in an escape': '\u001b\u001b[31m[2J\u001b',
+  'a DEL': 'a\u007fb',
+  'a text written backwards': 'exe.\u202egnp',
+  isolates: '\u2066a\u2067b\u2068c\u2069d',
+  'marks of direction': '\u200ea\u200fb\u061cc',
+  'separators of lines': 'one\u2028two\u2029three',
+};
+
+/** The same as one text. */
+export const ALL_HOSTILE = Object.values(HOSTILE).join(' ');
