@@ -36,6 +36,8 @@ export type Holder = {
 const ANSWER_WAIT_MS = 15_000;
 /** Between two attempts. */
 const PAUSE_MS = 10;
+/** Codes of connect(2) when no process holds the lock. */
+const FREE = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'ELOOP']);
 /** Fifteen digits are counted exactly. */
 const NAME = /^lock\.(\d{1,15})$/;
 
@@ -81,8 +83,8 @@ function visit(home: Home, file: string): Promise<Holder | 'free' | 'busy'> {
   return new Promise<Holder | 'free' | 'busy'>((resolve, reject) => {
     const socket = connect(path);
     const onError = (error: NodeJS.ErrnoException): void => {
-      // ENOENT: the next holder has removed it, or it is a link to nothing, as with ELOOP.
-      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT' || error.code === 'ELOOP') resolve('free');
+      // ECONNRESET: the holder died in this moment. ENOENT: the next one has removed it, or a link to nothing, like ELOOP.
+      if (FREE.has(error.code ?? '')) resolve('free');
       // Its queue is full.
       else if (error.code === 'EAGAIN') resolve('busy');
       else reject(cannotLock(home, error));
