@@ -14,7 +14,7 @@ import type { Child } from './native-child.ts';
 import { forksBefore } from './pid-order.ts';
 import { ProcessTree } from './process-tree.ts';
 import { readStat } from './processes.ts';
-import { applyNice, checkCwd, spawnFailure, startProcess } from './spawn.ts';
+import { applyNice, checkCwd, spawnFailure, startProcess, uidOf } from './spawn.ts';
 
 export class LocalRun implements HostRun {
   readonly #request: SpawnRequest;
@@ -122,12 +122,13 @@ export class LocalRun implements HostRun {
 
   #follow(subprocess: Child, pid: number, listener: RunListener): void {
     const { spec, streams, token } = this.#request;
-    // In kill mode leader nobody will ask for what else there is.
-    const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);
     const startTicks = readStat(pid)?.startTicks ?? 0;
+    // In kill mode leader nobody will ask for what else there is.
+    const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup({ pid, startTicks });
     const sockets = this.#given?.sockets ?? {};
     const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null, sockets };
-    const tree = new ProcessTree(identity, { hasGroup: !streams.isInTerminal, cgroup, forks: forksBefore() });
+    const marks = { hasGroup: !streams.isInTerminal, cgroup, forks: forksBefore(), uid: uidOf(spec) };
+    const tree = new ProcessTree(identity, marks);
     this.#tree = tree;
     if (spec.nice !== null) applyNice(pid, spec.nice);
     this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);

@@ -68,6 +68,15 @@ export function identity(spec: ServiceSpec): { uid?: number; gid?: number } {
   return { ...(user === null ? {} : { uid: user.uid }), ...(gid === null ? {} : { gid }) };
 }
 
+/** The user that a service runs as; `null`: there is no such user any more. */
+export function uidOf(spec: ServiceSpec): number | null {
+  try {
+    return identity(spec).uid ?? process.getuid?.() ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Sets the priority; refused is told and harms nothing. */
 export function applyNice(pid: number, nice: number): void {
   try {

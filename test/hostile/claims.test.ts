@@ -1,0 +1,217 @@
+/** Processes that claim to be a run of root's daemon, by their environment, and leftovers that really were part of one. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { expect, type TestContext, test } from 'vitest';
+import { isAlive } from '../kit/gsup.ts';
+import { Home } from '../kit/home.ts';
+
+const NOBODY = 65534;
+const SLEEP = ['--ready', 'exec:true', '--', 'sleep', '1000'];
+
+/** A session leader of another user with an environment of its own choice; killed afterwards. */
+class Impostor implements Disposable {
+  readonly child: ChildProcess;
+
+  constructor(env: Readonly<Record<string, string>>) {
+    const ids = { uid: NOBODY, gid: NOBODY };
+    this.child = spawn('/bin/sleep', ['1000'], { env, stdio: 'ignore', detached: true, cwd: '/', ...ids });
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  get isAlive(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null && isAlive(this.pid);
+  }
+
+  [Symbol.dispose](): void {
+    this.child.kill('SIGKILL');
+  }
+}
+
+function needsRoot(context: TestContext): void {
+  if (process.getuid?.() === 0) return;
+  console.warn('skipped: only root can start processes of another user');
+  context.skip();
+}
+
+function variables(pid: number): Readonly<Record<string, string>> {
+  const lines = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean);
+  return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+}
+
+/** What a process must have in its environment to be taken for one of `pid`'s run. */
+function claimOf(pid: number, changes: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const { GSUP_LINK = '', GSUP_SERVICE = '', GSUP_INSTANCE = '', GSUP_ID = '' } = variables(pid);
+  return { GSUP_LINK, GSUP_SERVICE, GSUP_INSTANCE, GSUP_ID, ...changes };
+}
+
+/** kill -9 of the daemon and of one instance, so that the next daemon has something to look for. */
+async function crash(home: Home, victim: number | null): Promise<void> {
+  await home.killDaemon();
+  if (victim === null) return;
+  process.kill(victim, 'SIGKILL');
+  // Until its parent has waited for it, too: a zombie is a case of its own.
+  await home.until(`the parent of ${victim} to wait for it`, () => (existsSync(`/proc/${victim}`) ? undefined : true));
+}
+
+function noticesOf(home: Home): string {
+  const notices = home.records.filter(({ phase }) => phase === 'notice').map(({ msg }) => msg);
+  return notices.join('\n');
+}
+
+test.concurrent('processes of another user that claim to be instances replace no leader and get no signal', async (context) => {
+  needsRoot(context);
+  await using home = new Home();
+  await home.ok(['start', '--name', 'api', ...SLEEP]);
+  await home.ok(['start', '--name', 'web', ...SLEEP]);
+  const { 'api:0': api, 'web:0': web } = await home.pids();
+  using ofApi = new Impostor(claimOf(Number(api), { GSUP_ID: randomUUID() }));
+  using ofWeb = new Impostor(claimOf(Number(web), { GSUP_ID: randomUUID() }));
+  await crash(home, Number(web));
+  expect(await home.instance('api:0')).toMatchObject({ pid: api, state: 'running' });
+  expect((await home.record('spawned', 'web:0', 2)).pid).not.toBe(ofWeb.pid);
+  const { stderr } = await home.ok(['stop', 'all']);
+  expect(stderr).not.toContain(String(ofApi.pid));
+  expect(isAlive(Number(api))).toBe(false);
+  expect([ofApi.isAlive, ofWeb.isAlive]).toEqual([true, true]);
+});
+
+test.concurrent('a process of another user with the token of a run is not its survivor: it is not listed, counted or killed', async (context) => {
+  needsRoot(context);
+  await using home = new Home();
+  await home.ok(['start', '--name', 'api', ...SLEEP]);
+  const { pid } = await home.instance('api:0');
+  using impostor = new Impostor(claimOf(Number(pid)));
+  const { stderr } = await home.ok(['stop', 'api']);
+  expect(stderr).not.toContain(String(impostor.pid));
+  expect(home.phases('api:0')).not.toContain('survivors-signalled');
+  expect(impostor.isAlive).toBe(true);
+});
+
+test.concurrent('with the state lost, a process of another user is not reported as a service', async (context) => {
+  needsRoot(context);
+  await using home = new Home();
+  await home.ok(['start', '--name', 'api', ...SLEEP]);
+  const { pid } = await home.instance('api:0');
+  using named = new Impostor(claimOf(Number(pid), { GSUP_ID: randomUUID() }));
+  using unnamed = new Impostor(claimOf(Number(pid), { GSUP_ID: randomUUID(), GSUP_SERVICE: '\x1b[2Jx' }));
+  await home.killDaemon();
+  for (const name of ['state.json', 'state.json.last-good']) writeFileSync(home.file(name), 'broken');
+  expect(await home.ls()).toEqual([]);
+  const notices = noticesOf(home);
+  expect(notices).toContain(`api:0 runs as ${pid} and the state does not know it; end it with "kill ${pid}"`);
+  expect(notices).not.toContain(`kill ${named.pid}`);
+  expect(notices).not.toContain(String(unnamed.pid));
+  expect([named.isAlive, unnamed.isAlive]).toEqual([true, true]);
+});
+
+test.concurrent('a living leader is not replaced by a leftover of an earlier run', async () => {
+  await using home = new Home();
+  const { leader, leftover, web } = await leftBehind(home);
+  await crash(home, web);
+  expect(await home.instance('api:0')).toMatchObject({ pid: leader, state: 'running' });
+  await home.record('spawned', 'web:0', 2);
+  await home.ok(['stop', 'api']);
+  expect([isAlive(leader), isAlive(leftover)]).toEqual([false, true]);
+});
+
+test.concurrent('when the leader is gone, a leftover of an earlier run or of its own is not taken for it: it is started anew', async () => {
+  await using home = new Home();
+  const { leader, leftover } = await leftBehind(home);
+  await crash(home, leader);
+  await home.ls();
+  const { pid } = await home.record('spawned', 'api:0', 3);
+  expect(await home.instance('api:0')).toMatchObject({ pid, state: 'running' });
+  expect(pid).not.toBe(leftover);
+  expect(home.records.filter(({ phase, instance }) => phase === 'adopted' && instance === 'api:0')).toEqual([]);
+  expect(isAlive(leftover)).toBe(true);
+});
+
+test.concurrent('a run that began on a full disk is found: it is shown, signalled and recorded under its own pid', async (context) => {
+  await using home = new Home();
+  mkdirSync(home.path, { mode: 0o700 });
+  if (!home.mountTmpfs(home.path, '1m')) context.skip();
+  await home.ok(['start', '--name', 'api', ...SLEEP]);
+  await home.ok(['start', '--name', 'web', ...SLEEP]);
+  const { 'api:0': before } = await home.pids();
+  home.fill(home.file('filler'));
+  await home.run(['restart', 'api']);
+  const { pid: after } = await home.instance('api:0');
+  expect(after).not.toBe(before);
+  await home.killDaemon();
+  rmSync(home.file('filler'));
+  expect(await home.instance('api:0')).toMatchObject({ pid: after, state: 'running' });
+  const { stderr } = await home.ok(['stop', 'api']);
+  expect(stderr).toContain(`SIGTERM to ${after}`);
+  expect(isAlive(Number(after))).toBe(false);
+  expect(home.alive().length).toBe(home.daemonPids().length + 1);
+});
+
+test.concurrent('a leader that ended and that no parent has waited for does not count as running', async (context) => {
+  needsPython(context);
+  await using home = new Home();
+  // Takes the place of PID 1 for everything below it, and never waits for a child.
+  const keeper = home.write(
+    'keeper.py',
+    `import ctypes, os, signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+print(subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL), flush=True)
+while True: signal.pause()
+`,
+  );
+  const gsup = resolve(import.meta.dirname, '../../bin/gsup.js');
+  const command = [process.execPath, gsup, 'start', '--name', 'api', ...SLEEP];
+  const parent = spawn('python3', [keeper, ...command], {
+    env: { ...process.env, GSUP_HOME: home.path },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const parentEnded = once(parent, 'exit');
+  try {
+    expect(String((await once(parent.stdout, 'data'))[0]).trim()).toBe('0');
+    const { pid } = await home.instance('api:0');
+    await home.killDaemon();
+    process.kill(Number(pid), 'SIGKILL');
+    await home.gone(Number(pid));
+    expect(readFileSync(`/proc/${pid}/stat`, 'latin1')).toMatch(/\) Z/);
+    await home.ls();
+    const { pid: next } = await home.record('spawned', 'api:0', 2);
+    expect(await home.instance('api:0')).toMatchObject({ pid: next });
+    await home.ok(['kill']);
+  } finally {
+    parent.kill('SIGKILL');
+    await parentEnded;
+  }
+});
+
+/** `api`, restarted once, whose first run has left a session leader behind; the leader of the second one, and `web`. */
+async function leftBehind(home: Home): Promise<{ leader: number; leftover: number; web: number }> {
+  const file = home.write(
+    'supervisor.yaml',
+    `services:
+  api:
+    command: [sh, -c, "setsid sleep 5555 >/dev/null 2>&1 & echo left $!; exec sleep 4444"]
+    stop: { killMode: leader }
+    restart: { minDelay: 0 }
+    ready: { log: left }
+  web: { command: [sleep, "1000"], ready: { exec: "true" } }
+`,
+  );
+  await home.ok(['start', file]);
+  const leftover = Number(/^left (\d+)$/.exec(home.lines('api:0')[0] ?? '')?.[1]);
+  await home.ok(['restart', 'api']);
+  const { 'api:0': leader, 'web:0': web } = await home.pids();
+  expect(isAlive(leftover)).toBe(true);
+  return { leader: Number(leader), leftover, web: Number(web) };
+}
+
+function needsPython(context: TestContext): void {
+  if (spawnSync('python3', ['--version']).status === 0) return;
+  console.warn('skipped: python3 is not installed');
+  context.skip();
+}
