@@ -2,8 +2,20 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
 import { isAlive } from '../kit/gsup.ts';
 import { Home } from '../kit/home.ts';
@@ -188,6 +200,122 @@ while True: signal.pause()
     await parentEnded;
   }
 });
+
+test.concurrent('a process that gsup may not kill is named by stop, kill and run, which end with 1 and never call it stopped', async (context) => {
+  needsRoot(context);
+  needsPython(context);
+  using place = new NobodysPlace();
+  const service = place.undying();
+  const options = ['--grace', '100ms', '--restart', 'never'];
+  const started = await place.gsup(['start', '--name', 'api', ...options, '--ready', 'log:up', '--', ...service]);
+  if (started.status !== 0) {
+    console.warn(`skipped: no set-user-ID program can be made here: ${started.stderr}`);
+    context.skip();
+  }
+  const pid = JSON.parse((await place.gsup(['ls', '--json'])).stdout)[0].pid;
+  place.leftovers.push(pid);
+  const sentence = `process ${pid} did not die of SIGKILL`;
+  const stop = await place.gsup(['stop', 'api']);
+  expect(stop.stderr).toContain(`api:0  not stopped: ${sentence}`);
+  expect(stop.stderr).not.toMatch(/stopped with SIGKILL|stopped cleanly/);
+  const kill = await place.gsup(['kill']);
+  expect(kill.stderr).toMatch(new RegExp(`not everything stopped after .*: ${sentence}`));
+  expect(kill.stderr).not.toContain('stopped cleanly');
+  expect([stop.status, kill.status, isAlive(pid)]).toEqual([1, 1, true]);
+  const file = place.write(
+    'two.yaml',
+    JSON.stringify({ services: { api: { command: service, stop: { grace: '100ms' } } } }),
+  );
+  const run = place.begin(['run', '-c', file]);
+  const other = Number((await untilSaid(run, /"msg":"started as (\d+)/))[1]);
+  place.leftovers.push(other);
+  await untilSaid(run, /\| up/);
+  run.child.kill('SIGTERM');
+  expect(await run.ended).toBe(1);
+  expect(run.said()).toContain(`not stopped: process ${other} did not die of SIGKILL`);
+  expect(run.said()).toMatch(new RegExp(`not everything stopped after .*: process ${other} did not die`));
+});
+
+/** A folder of the user nobody, with a home in it and a program that only root can signal. */
+class NobodysPlace implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'gsup-nobody-'));
+  /** Ended when it is over. */
+  readonly leftovers: number[] = [];
+
+  constructor() {
+    chownSync(this.folder, NOBODY, NOBODY);
+    chmodSync(this.folder, 0o755);
+  }
+
+  write(name: string, text: string): string {
+    const file = join(this.folder, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  /** Becomes root entirely, so that its supervisor has no right to signal it. */
+  undying(): readonly string[] {
+    const program = join(this.folder, 'python');
+    const found = spawnSync('python3', ['-c', 'import os, sys; print(os.path.realpath(sys.executable))']);
+    copyFileSync(String(found.stdout).trim(), program);
+    chmodSync(program, 0o4755);
+    return [program, '-I', '-c', "import os, time; os.setresuid(0, 0, 0); print('up', flush=True); time.sleep(600)"];
+  }
+
+  begin(args: readonly string[]) {
+    const child = spawn(process.execPath, [resolve(import.meta.dirname, '../../bin/gsup.js'), ...args], {
+      uid: NOBODY,
+      gid: NOBODY,
+      cwd: this.folder,
+      env: { PATH: process.env['PATH'], GSUP_HOME: join(this.folder, 'home'), TMPDIR: this.folder },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk;
+    });
+    const ended = once(child, 'exit').then(([code]) => code as number | null);
+    return { child, ended, said: () => stdout + stderr, stdout: () => stdout, stderr: () => stderr };
+  }
+
+  async gsup(args: readonly string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
+    const run = this.begin(args);
+    const status = await run.ended;
+    return { status, stdout: run.stdout(), stderr: run.stderr() };
+  }
+
+  [Symbol.dispose](): void {
+    for (const pid of this.leftovers) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    const home = `GSUP_HOME=${join(this.folder, 'home')}`;
+    for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name)))
+      if (variablesOf(Number(entry)).includes(home)) process.kill(Number(entry), 'SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+function untilSaid({ child, said }: ReturnType<NobodysPlace['begin']>, pattern: RegExp): Promise<RegExpExecArray> {
+  return new Promise((found, fail) => {
+    const look = (): void => {
+      const match = pattern.exec(said());
+      if (match !== null) found(match);
+    };
+    child.stdout.on('data', look);
+    child.stderr.on('data', look);
+    child.once('exit', () => fail(new Error(`it ended without ${pattern}:\n${said()}`)));
+    look();
+  });
+}
+
+function variablesOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  } catch {
+    return [];
+  }
+}
 
 /** `api`, restarted once, whose first run has left a session leader behind; the leader of the second one, and `web`. */
 async function leftBehind(home: Home): Promise<{ leader: number; leftover: number; web: number }> {
