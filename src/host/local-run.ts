@@ -80,7 +80,7 @@ export class LocalRun implements HostRun {
     let subprocess: Child;
     let pair: ChannelPair | null = null;
     try {
-      const given = this.#handover?.give(this.#request, listener) ?? null;
+      const given = this.#handover?.give(this.#request, listener, () => this.pid) ?? null;
       this.#given = given;
       const env = {
         ...instanceEnvironment(spec, of.index, { token, linkPath }, environment),

@@ -93,6 +93,14 @@ export function readDescendants(pid: number): readonly number[] {
     .flatMap((child) => [child, ...readDescendants(child)]);
 }
 
+/** Whether a process is in the session of a leader, or descends from it. */
+export function isWithin(pid: number, leader: number | null): boolean {
+  if (leader === null) return false;
+  for (let stat = readStat(pid); stat !== null && stat.pid > 1; stat = readStat(stat.ppid))
+    if (stat.session === leader || stat.pid === leader) return true;
+  return false;
+}
+
 /** A child is listed under the thread that made it: programs in Go or Java start theirs from any. */
 function threadsOf(pid: number): readonly string[] {
   try {

@@ -201,6 +201,42 @@ while True: signal.pause()
   }
 });
 
+test.concurrent('another user makes no service ready, though it reads the path of the socket in /proc; a child under that user does', async (context) => {
+  needsRoot(context);
+  needsPython(context);
+  await using home = new Home();
+  // As the user nobody, by the kernel's word.
+  const send = (text: string) => `import os, socket
+os.setresgid(${NOBODY}, ${NOBODY}, ${NOBODY})
+os.setresuid(${NOBODY}, ${NOBODY}, ${NOBODY})
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ['NOTIFY_SOCKET'])
+s.send(${JSON.stringify(text)}.encode())
+`;
+  const service = home.write(
+    'service.py',
+    `import os, time
+print('up', flush=True)
+while not os.path.exists(${JSON.stringify(home.file('go'))}): time.sleep(0.02)
+${send('READY=1')}
+time.sleep(1000)
+`,
+  );
+  await using start = home.begin(['start', '--name', 'api', '--ready', 'notify', '--', 'python3', service]);
+  await home.said('api:0', /up/);
+  const { pid } = await home.instance('api:0');
+  const { NOTIFY_SOCKET = '' } = variables(Number(pid));
+  expect(readFileSync('/proc/net/unix', 'utf8')).toContain(NOTIFY_SOCKET);
+  const impostor = spawnSync('python3', ['-c', send('READY=1\nSTATUS=impostor')], {
+    env: { ...process.env, NOTIFY_SOCKET },
+    encoding: 'utf8',
+  });
+  expect(impostor).toMatchObject({ status: 0, stderr: '' });
+  writeFileSync(home.file('go'), '');
+  expect(await start.status()).toBe(0);
+  expect(await home.instance('api:0')).toMatchObject({ ready: true, status: null });
+});
+
 test.concurrent('a process that gsup may not kill is named by stop, kill and run, which end with 1 and never call it stopped', async (context) => {
   needsRoot(context);
   needsPython(context);
