@@ -105,6 +105,25 @@ test.concurrent('a process of another user with the token of a run is not its su
   expect(impostor.isAlive).toBe(true);
 });
 
+test.concurrent('the name of a cgroup, which every user can list, does not give away the token of its run', async (context) => {
+  await using home = new Home();
+  await home.ok(['start', '--name', 'api', ...SLEEP]);
+  const { pid } = await home.instance('api:0');
+  const cgroupOf = () => /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1] ?? '';
+  const made = await home
+    .until('a cgroup', () => (cgroupOf().includes('/gsup-') ? cgroupOf() : undefined))
+    .catch(() => null);
+  if (made === null) {
+    console.warn('skipped: no cgroup can be made here');
+    context.skip();
+    return;
+  }
+  expect(made).not.toContain(variables(Number(pid))['GSUP_ID']);
+  await home.killDaemon();
+  await home.ok(['stop', 'api']);
+  expect(isAlive(Number(pid))).toBe(false);
+});
+
 test.concurrent('with the state lost, a process of another user is not reported as a service', async (context) => {
   needsRoot(context);
   await using home = new Home();
