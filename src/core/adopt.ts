@@ -30,12 +30,12 @@ export function restoredStarting(was: InState<'starting'>, event: Restored, cont
       : beginRun(lifeOf(was), event.at);
   }
   if (event.pid === null) return exitedByItself(was, exitUnknown(event), context);
-  const { pid } = event;
-  const live = { ...was, pid, reached: { ...was.reached, started: true } };
+  const { pid, startedAt = was.startedAt } = event;
+  const live = { ...was, pid, startedAt, reached: { ...was.reached, started: true } };
   if (was.stopAsked) return stopLive(live, { ...was.stopAsked, type: 'stop-requested' }, context, [adopted(pid)]);
   const { ready } = context.spec;
   if (ready === null) {
-    const { startedAt, forwarded, run } = was;
+    const { forwarded, run } = was;
     const reached = { ...live.reached, ready: true };
     const state = { ...lifeOf(was), reached, name: 'running', pid, startedAt, forwarded } as const;
     return [state, [adopted(pid), ...checkLive(context.spec, run)]];
@@ -53,7 +53,8 @@ export function restoredStarting(was: InState<'starting'>, event: Restored, cont
 
 export function restoredRunning(was: InState<'running'>, event: Restored, context: Context): Step {
   if (event.pid === null) return exitedByItself(was, exitUnknown(event), context);
-  return [was, [adopted(event.pid), ...checkLive(context.spec, was.run)]];
+  const { pid, startedAt = was.startedAt } = event;
+  return [{ ...was, pid, startedAt }, [adopted(pid), ...checkLive(context.spec, was.run)]];
 }
 
 /** A stop goes on at its rung, with what is left of its time. */
@@ -61,13 +62,22 @@ export function restoredStopping(before: Stopping, event: Restored, context: Con
   const { signalledAt, stop: policy } = before;
   // It may have been given more than the policy says.
   const most = Math.max(policy.graceMs, signalledAt === null ? 0 : (before.deadline ?? 0) - signalledAt);
-  const was = { ...before, deadline: before.deadline && event.at + within(before.deadline - event.at, most) };
+  const { pid, startedAt = before.startedAt } = event;
+  const was = {
+    ...before,
+    pid: pid ?? before.pid,
+    startedAt,
+    deadline: before.deadline && event.at + within(before.deadline - event.at, most),
+  };
   if (was.exit !== null) return reenter(was, event.at, context, []);
-  if (event.pid === null) return leaderExited(was, exitUnknown(event), context);
-  const told = [adopted(event.pid)];
+  if (pid === null) return leaderExited(was, exitUnknown(event), context);
+  const told = [adopted(pid)];
+  // The stop signal and its grace were for the run before it.
+  if (event.startedAt !== undefined && was.signalledAt !== null)
+    return reenter({ ...was, rung: 'signal-sent', signalledAt: null, deadline: null }, event.at, context, told);
   if (was.rung === 'draining') {
     const ms = within(was.askedAt + was.stop.drainDelayMs - event.at, was.stop.drainDelayMs);
-    const draining: PhaseRecord = { phase: 'draining', pid: was.pid, remainingMs: ms };
+    const draining: PhaseRecord = { phase: 'draining', pid, remainingMs: ms };
     const arm: InstanceEffect = { do: 'arm', run: was.run, timer: 'rung', ms };
     return [was, [...told, { do: 'record', record: draining }, arm]];
   }

@@ -71,7 +71,14 @@ export type InstanceEvent =
   | { readonly type: 'group-emptied'; readonly at: number; readonly run: number }
   | { readonly type: 'logs-ended'; readonly at: number; readonly run: number }
   /** A new supervisor has looked for what the one before it left: the pid of the leader that lives, or `null`. */
-  | { readonly type: 'restored'; readonly at: number; readonly run: number; readonly pid: number | null }
+  | {
+      readonly type: 'restored';
+      readonly at: number;
+      readonly run: number;
+      readonly pid: number | null;
+      /** When that process started, where it is another than the state has: of a run that was never saved. */
+      readonly startedAt?: number;
+    }
   /** What is known of a SIGKILL that was not ours. It comes when the next run may have begun, so it is no news of a run. */
   | {
       readonly type: 'killer-found';

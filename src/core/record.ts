@@ -68,6 +68,8 @@ export type PhaseRecord = {
   readonly reason?: string;
   readonly verdict?: Verdict;
   readonly graceUsed?: number;
+  /** Processes that even SIGKILL has not ended: what is called stopped has not stopped. */
+  readonly alive?: readonly number[];
   readonly survivors?: readonly { readonly pid: number; readonly command: string }[];
   readonly wave?: number;
   readonly waves?: number;
@@ -128,7 +130,9 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
     `stopping everything: ${r.reason}${r.remainingMs === undefined ? '' : `, ${ms(r.remainingMs)} at most`}`,
   'wave-started': (r) => `wave ${r.wave} of ${r.waves}: ${(r.instances ?? []).join(', ')}`,
   'shutdown-completed': (r) =>
-    `everything stopped ${r.verdict === 'killed' ? 'with SIGKILL needed' : 'cleanly'} in ${ms(r.elapsedMs)}`,
+    r.alive !== undefined
+      ? `not everything stopped after ${ms(r.elapsedMs)}: ${undying(r.alive)}`
+      : `everything stopped ${r.verdict === 'killed' ? 'with SIGKILL needed' : 'cleanly'} in ${ms(r.elapsedMs)}`,
   spawned: (r) => `started as ${r.pid}: ${oneLine(r.command ?? '')}`,
   adopted: (r) => `goes on as ${r.pid} under this supervisor`,
   ready: (r) => `ready after ${ms(r.elapsedMs)}${r.reason ? ` (${r.reason})` : ''}`,
@@ -149,7 +153,9 @@ const SENTENCES: Readonly<Record<Phase, (record: PhaseRecord) => string>> = {
   stuck: (r) => `${r.reason}`,
   'logs-drained': (r) => (r.isComplete === false ? `output still held open by ${r.reason}` : 'output read to its end'),
   stopped: (r) =>
-    `stopped ${r.verdict === 'killed' ? 'with SIGKILL' : 'cleanly'}, ${percent(r.graceUsed)} of grace ${ms(r.graceMs)} used`,
+    r.alive !== undefined
+      ? `not stopped: ${undying(r.alive)}`
+      : `stopped ${r.verdict === 'killed' ? 'with SIGKILL' : 'cleanly'}, ${percent(r.graceUsed)} of grace ${ms(r.graceMs)} used`,
   'rolling-started': (r) => `rolling restart of ${(r.instances ?? []).join(', ')}: ${r.reason}`,
   'rolling-step': (r) => `${r.step} of ${r.steps}: ${r.reason}`,
   'rolling-aborted': (r) => `rolling restart given up: ${r.reason}`,
@@ -202,6 +208,11 @@ function percent(share: number | undefined): string {
 
 function survivors(record: PhaseRecord): string {
   return (record.survivors ?? []).map(({ pid, command }) => `${pid} (${oneLine(command)})`).join(', ');
+}
+
+/** Processes that nothing ends: `process 812 did not die of SIGKILL`. */
+export function undying(pids: readonly number[]): string {
+  return `${pids.length === 1 ? 'process' : 'processes'} ${pids.join(', ')} did not die of SIGKILL`;
 }
 
 /** Every phase. */

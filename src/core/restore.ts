@@ -31,6 +31,7 @@ export function restoreState(saved: SupervisorState, isSameBoot: boolean): Resto
     services,
     shutdown: null,
     verdict: 'clean',
+    alive: [],
     hasEnded: false,
     isLasting: true,
   };

@@ -77,6 +77,8 @@ export type SupervisorState = {
   readonly isLasting: boolean;
   readonly shutdown: Shutdown | null;
   readonly verdict: Verdict;
+  /** Survivors of stops that even SIGKILL has not ended, since the shutdown started. */
+  readonly alive: readonly number[];
   readonly hasEnded: boolean;
 };
 
@@ -91,6 +93,7 @@ export function initialState(spec: SupervisorSpec, isLasting = false): Superviso
     isLasting,
     shutdown: null,
     verdict: 'clean',
+    alive: [],
     hasEnded: false,
   };
 }
@@ -155,7 +158,9 @@ export function stepOne(was: SupervisorState, of: InstanceRef, event: InstanceEv
   const { lane } = instance;
   const [next, effects] = stepInstance(instance, event, { spec: specAt(service, of.index, lane), random });
   const verdict = effects.some(isKilled) ? 'killed' : was.verdict;
-  const state = { ...withService(was, withInstance(service, of.index, next)), verdict };
+  const left = instance.name === 'stopping' && next.name !== 'stopping' ? instance.alive : undefined;
+  const alive = left === undefined ? was.alive : [...was.alive, ...left];
+  const state = { ...withService(was, withInstance(service, of.index, next)), verdict, alive };
   const slot: Slot = { service: of.service, index: of.index, lane };
   return [state, effects.map((effect): Effect => ({ do: 'for', of: slot, effect }))];
 }

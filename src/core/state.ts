@@ -64,6 +64,8 @@ export type Stopping = Life & {
   readonly exit: LastExit | null;
   readonly survivors: readonly Survivor[];
   readonly hasKilled: boolean;
+  /** Survivors that even SIGKILL has not ended; absent: none. */
+  readonly alive?: readonly number[];
   readonly isForced: boolean;
   /** What comes after: rest, a start at once, or what the restart policy says. */
   readonly next: 'stopped' | 'start' | 'policy';

@@ -12,11 +12,12 @@ export function reachTop(was: Stopping, at: number, context: Context, before: re
   const graceUsed = was.stop.graceMs === 0 ? 1 : Math.min(1, used / was.stop.graceMs);
   const told = record({
     phase: 'stopped',
-    level: was.hasKilled ? 'warn' : 'info',
+    level: was.alive !== undefined ? 'error' : was.hasKilled ? 'warn' : 'info',
     pid: was.pid,
     verdict: was.hasKilled ? 'killed' : 'clean',
     graceMs: was.stop.graceMs,
     elapsedMs: at - was.askedAt,
+    ...(was.alive === undefined ? {} : { alive: was.alive }),
     graceUsed: Math.round(graceUsed * 1000) / 1000,
     exitCode: was.exit?.code ?? null,
     exitSignal: was.exit?.signal ?? null,
@@ -33,7 +34,7 @@ export function giveUp(was: Stopping, reason: string): Step {
     pid: was.pid,
     verdict: 'killed',
     graceMs: was.stop.graceMs,
-    graceUsed: 1,
+    alive: [was.pid],
   });
   return [{ ...lifeOf(was), name: 'failed', reason, exitStatus: null, stuckPid: was.pid }, [stuck, told]];
 }

@@ -4,7 +4,7 @@ import type { InstanceEvent } from './event.ts';
 import { findKiller } from './killer.ts';
 import { ceiling, fitStop, nextRung, type Rung, type Standing, stopLadder, WARN_AT } from './ladder.ts';
 import { exitRecord, lastExit, wasPassedOn } from './leader-exit.ts';
-import { appPhaseRecord, describeExit, type PhaseRecord } from './record.ts';
+import { appPhaseRecord, describeExit, type PhaseRecord, undying } from './record.ts';
 import { type Context, type InState, lifeOf, type Step, type Stopping } from './state.ts';
 import { giveUp, reachTop } from './stop-end.ts';
 
@@ -141,10 +141,13 @@ export function appToldInStop(was: Stopping, event: Of<'app-told'>): Step {
 /** The ceiling of a rung is reached. */
 export function rungTimedOut(was: Stopping, event: Of<'timed-out'>, context: Context): Step {
   if (event.timer !== 'rung') return [was, []];
-  if (was.rung === 'kill-sent') return giveUp(was, `process ${was.pid} did not die of SIGKILL`);
+  if (was.rung === 'kill-sent') return giveUp(was, undying([was.pid]));
   if (was.rung === 'survivors-killed') {
-    const reason = `${was.survivors.map(({ pid }) => pid).join(', ')} did not die of SIGKILL`;
-    return climb({ ...was, survivors: [] }, event.at, context, [record({ phase: 'stuck', level: 'error', reason })]);
+    const alive = was.survivors.map(({ pid }) => pid);
+    const reason = undying(alive);
+    return climb({ ...was, survivors: [], alive }, event.at, context, [
+      record({ phase: 'stuck', level: 'error', reason }),
+    ]);
   }
   if (was.rung === 'logs-drained') {
     const reason = 'another process';

@@ -6,6 +6,7 @@ import { stopWaves } from './graph.ts';
 import { type InstanceName, instanceName } from './name.ts';
 import {
   giveUpRolling,
+  instancesOf,
   liveInstances,
   type RootStep,
   record,
@@ -58,7 +59,12 @@ export function beginShutdown(
     deadline: Math.round(at + totalMs),
     ...(signal === null ? {} : { signal }),
   });
-  return nextWave({ ...was, services, shutdown, verdict: was.isLasting ? 'clean' : was.verdict }, [told], at, random);
+  return nextWave(
+    { ...was, services, shutdown, verdict: was.isLasting ? 'clean' : was.verdict, alive: [] },
+    [told],
+    at,
+    random,
+  );
 }
 
 /** Every live instance of the next wave is asked to stop, all at once, with its share of the time that is left. */
@@ -94,16 +100,25 @@ export function nextWave(was: SupervisorState, before: readonly Effect[], at: nu
   return [state, effects];
 }
 
-/** Everything is down: told with the verdict. */
-export function complete(was: SupervisorState, shutdown: Shutdown, at: number): RootStep {
+/** Everything is down, or nothing ends it: reported with the verdict. */
+export function complete(before: SupervisorState, shutdown: Shutdown, at: number): RootStep {
+  const alive = [...stuckPids(before), ...before.alive];
+  const was: SupervisorState = { ...before, alive, verdict: alive.length > 0 ? 'killed' : before.verdict };
   const told = record({
     phase: 'shutdown-completed',
-    level: was.verdict === 'killed' ? 'warn' : 'info',
+    level: alive.length > 0 ? 'error' : was.verdict === 'killed' ? 'warn' : 'info',
     verdict: was.verdict,
+    ...(alive.length > 0 ? { alive } : {}),
     reason: shutdown.reason,
     elapsedMs: at - shutdown.startedAt,
   });
   return [{ ...was, hasEnded: true }, [told, { do: 'end' }]];
+}
+
+function stuckPids(state: SupervisorState): readonly number[] {
+  return instancesOf(state).flatMap(({ state: instance }) =>
+    instance.name === 'failed' && instance.stuckPid !== null ? [instance.stuckPid] : [],
+  );
 }
 
 function waveNeed(state: SupervisorState, names: readonly string[]): number {

@@ -6,8 +6,9 @@ import { shownOutcome, shownView } from '../api/shown.ts';
 import type { InstanceView, Told } from '../api/types.ts';
 import type { HandedIn } from '../core/activation.ts';
 import type { InstanceRef, Slot } from '../core/event.ts';
+import type { Claimant } from '../core/find-leader.ts';
 import { logLevelIn } from '../core/log-level.ts';
-import { type InstanceName, instanceName, parseSlotName } from '../core/name.ts';
+import { instanceName, parseSlotName } from '../core/name.ts';
 import type { PhaseRecord } from '../core/record.ts';
 import { type Restored, restoreState } from '../core/restore.ts';
 import { initialState, instancesOf, slotsOf, stateAt } from '../core/root-state.ts';
@@ -17,7 +18,6 @@ import type { StopTimes } from '../core/stop-times.ts';
 import { knownEnvironment } from '../host/environment.ts';
 import { type LinkServer, openLink } from '../host/link.ts';
 import { LocalHost } from '../host/local-host.ts';
-import { type Foundling, findByLink, readStat } from '../host/processes.ts';
 import { clockBase, clockSetByMs, continueClock, momentsOf, systemClock } from '../supervisor/clock.ts';
 import { byWallClock, type Journal } from '../supervisor/journal.ts';
 import { Masking } from '../supervisor/masking.ts';
@@ -29,6 +29,7 @@ import { DaemonHttp } from './http.ts';
 import type { InstanceLog } from './instance-log.ts';
 import { InstanceLogs } from './instance-logs.ts';
 import { linkOf, removeLinkFolder } from './link-path.ts';
+import { hasLost, searchRuns } from './lost-runs.ts';
 import { instancesNamed } from './names.ts';
 import { Operations } from './operations.ts';
 import { PatientStore } from './patient-store.ts';
@@ -43,6 +44,9 @@ export type DaemonOptions = {
   /** The sockets that it was started with. */
   readonly handedIn: readonly HandedIn[];
 };
+
+/** Processes that the state does not know, each in a notice of its own. */
+const MOST_REPORTED = 50;
 
 /** One home's daemon. `open` it once the lock is held. */
 export class Daemon {
@@ -160,23 +164,16 @@ export class Daemon {
   #takeUp(): void {
     const { saved, restored, isAsking } = this.#saved;
     this.#recoverLogs();
-    // What is known may be older than what runs (a copy; a disk that was full): then the processes themselves are asked.
-    const isSameBoot = saved?.bootId === this.#bootId;
-    const known = Object.values(saved?.runs ?? {});
-    const isLost = isSameBoot && known.some(({ pid }) => pid !== null && readStat(pid) === null);
-    const tokens = new Set(known.map(({ token }) => token));
-    const foundlings = (isAsking || isLost ? findByLink(this.#link.path) : []).filter(
-      ({ token }) => !tokens.has(token),
-    );
-    this.#tellUnknown(foundlings);
+    // What is known may be older than what runs: then the processes themselves are asked.
+    const known = { state: this.supervisor.state, runs: saved?.runs ?? {}, now: systemClock.now() };
+    const isSearching = isAsking || (saved?.bootId === this.#bootId && hasLost(known));
+    const search = isSearching ? searchRuns(known, this.#link.path) : null;
+    this.#reportUnknown(search?.unknown ?? []);
     if (saved === null || restored === null) return;
     // What the machine took with it has no end of its own that would settle what was staged.
     for (const [service, { rolling }] of Object.entries(restored.state.services))
       if (rolling === null) this.#environments.settle(service, false);
-    const asked = Object.fromEntries(
-      foundlings.map(({ instance, ...identity }) => [instance, { ...identity, channel: null, sockets: {} }]),
-    );
-    this.#restore({ ...saved.runs, ...asked }, restored);
+    this.#restore({ ...saved.runs, ...search?.runs }, restored, search?.startedAt);
   }
 
   /** Once for all changes of a turn: with a thousand services a thousand may listen. */
@@ -297,17 +294,23 @@ export class Daemon {
     this.#spool?.done();
   }
 
-  /** Nothing is known of them but that they run: they are told, never touched. */
-  #tellUnknown(foundlings: readonly Foundling[]): void {
-    const known = new Set(instancesOf(this.supervisor.state).map(({ of }) => instanceName(of.service, of.index)));
-    for (const { instance, pid } of foundlings) {
-      if (known.has(instance as InstanceName)) continue;
-      this.notice(`${instance} runs as ${pid} and the state does not know it; end it with "kill ${pid}"`, 'error');
+  /** Nothing is known of them but that they run: they are reported, never touched. */
+  #reportUnknown(claimants: readonly Claimant[]): void {
+    const known = new Set<string>(
+      instancesOf(this.supervisor.state).map(({ of }) => instanceName(of.service, of.index)),
+    );
+    for (const { instance, pid } of claimants.slice(0, MOST_REPORTED)) {
+      const what = known.has(instance)
+        ? `${pid} is left of another run of ${instance}`
+        : `${instance} runs as ${pid} and the state does not know it`;
+      this.notice(`${what}; end it with "kill ${pid}"`, known.has(instance) ? 'warn' : 'error');
     }
+    const more = claimants.length - MOST_REPORTED;
+    if (more > 0) this.notice(`${more} more processes of services run, and the state does not know them`, 'error');
   }
 
-  #restore(runs: Saved['runs'], { toStart, toStop }: Restored): void {
-    this.supervisor.restore(runs);
+  #restore(runs: Saved['runs'], { toStart, toStop }: Restored, startedAt?: ReadonlyMap<string, number>): void {
+    this.supervisor.restore(runs, startedAt);
     const at = systemClock.now();
     if (toStop.length > 0) this.supervisor.dispatch({ type: 'stop', at, instances: toStop, reason: 'gsup kill' });
     const services = [...new Set(toStart.map(({ service }) => service))];

@@ -2,7 +2,7 @@
 import type { Outcome, Told } from '../api/types.ts';
 import type { InstanceRef } from '../core/event.ts';
 import { instanceName } from '../core/name.ts';
-import type { Verdict } from '../core/record.ts';
+import { undying, type Verdict } from '../core/record.ts';
 import type { SupervisorState } from '../core/root-state.ts';
 import { runOf, type StartStatus, startStatus, stopStatus } from './outcome.ts';
 import { adviceFor } from './rolling.ts';
@@ -172,7 +172,8 @@ export class Waiting {
   }
 }
 
-function stopMessage({ verdict, graceUsed = 0 }: Told): string {
+function stopMessage({ verdict, graceUsed = 0, alive }: Told): string {
+  if (alive !== undefined) return `not stopped: ${undying(alive)}`;
   const used = `${Math.round(graceUsed * 100)}% of the grace period used`;
   return verdict === 'killed' ? `stopped with SIGKILL, ${used}` : `stopped cleanly, ${used}`;
 }

@@ -8,7 +8,7 @@ import type { InstanceState } from '../core/state.ts';
 export function exitStatus(state: SupervisorState, isSingle: boolean): number {
   const instances = instancesOf(state);
   const only = instances[0];
-  if (isSingle && only) return statusOfOne(only.state, state);
+  if (isSingle && only) return statusOfOne(only.state, state) || (state.alive.length > 0 ? EXIT.failed : EXIT.done);
   const hasFailed = instances.some((instance) => instance.state.name === 'failed');
   return hasFailed || state.verdict === 'killed' ? EXIT.failed : EXIT.done;
 }

@@ -3,8 +3,9 @@ import { findCgroup } from './cgroup.ts';
 import { type Channel, retakeChannel } from './channel.ts';
 import { type ExitWatch, watchExit } from './exit-watch.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest } from './host.ts';
+import { uidOf } from './identity.ts';
 import { ProcessTree } from './process-tree.ts';
-import { findLeader, isLeader, readStat } from './processes.ts';
+import { isGroupOf, isLeader, readStat } from './processes.ts';
 
 export class AdoptedRun implements HostRun {
   readonly #request: SpawnRequest;
@@ -22,13 +23,16 @@ export class AdoptedRun implements HostRun {
     const { pid, token } = this.#identity;
     const { output } = request.streams;
     if (typeof output !== 'string') output.read();
-    // Without its leader a run may still have survivors in its group, as long as its number is nobody else's by now:
-    // the kernel gives no pid away that still is the number of a group.
-    const hasGroup = pid !== null && (found !== null || readStat(pid) === null);
+    const uid = uidOf(request.spec);
+    const hasGroup = found !== null || hasGroupLeft(this.#identity, filesOf(request), uid);
+    const { startTicks } = this.#identity;
     this.#tree =
       pid === null
         ? null
-        : new ProcessTree({ ...this.#identity, pid }, { hasGroup, cgroup: findCgroup(token), forks: null });
+        : new ProcessTree(
+            { ...this.#identity, pid },
+            { hasGroup, cgroup: findCgroup({ pid, startTicks }, token), forks: null, uid },
+          );
     this.#given = takeUp(found);
     if (found === null) this.#tree?.leaderEnded();
     else {
@@ -80,13 +84,29 @@ export class AdoptedRun implements HostRun {
 
 type TakeUp = (found: (RunIdentity & { readonly pid: number }) | null) => { close(): void };
 
-/** The leader that lives, or `null`: the same pid with another start time or token is somebody else. */
-function foundIdentity({ streams }: SpawnRequest, identity: RunIdentity): (RunIdentity & { pid: number }) | null {
+/** The leader that lives, or `null`: the same pid with another start time or token is another process. */
+function foundIdentity(request: SpawnRequest, identity: RunIdentity): (RunIdentity & { pid: number }) | null {
   const { pid, token, startTicks } = identity;
-  if (pid === null) {
-    const found = findLeader(token);
-    return found && { ...identity, ...found };
+  return pid !== null && isLeader({ pid, token, startTicks }, filesOf(request)) ? { ...identity, pid } : null;
+}
+
+/** Without its leader a run may still have survivors in its group. */
+function hasGroupLeft({ pid, token, startTicks }: RunIdentity, files: readonly string[], uid: number | null): boolean {
+  if (pid === null) return false;
+  const stat = readStat(pid);
+  // A zombie that its parent has not waited for yet: the number is not free.
+  if (stat !== null) return stat.startTicks === startTicks;
+  return hasMembers(pid) && isGroupOf({ pid, token, startTicks, uid }, files);
+}
+
+function hasMembers(group: number): boolean {
+  try {
+    return process.kill(-group, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  const files = typeof streams.output === 'string' ? [] : streams.output.files;
-  return isLeader({ pid, token, startTicks }, files) ? { ...identity, pid } : null;
+}
+
+function filesOf({ streams }: SpawnRequest): readonly string[] {
+  return typeof streams.output === 'string' ? [] : streams.output.files;
 }

@@ -14,8 +14,9 @@ import { killsOf } from './oom-counts.ts';
 import { readProcFile } from './proc-file.ts';
 import { readDescendants } from './processes.ts';
 
+type Parent = { readonly folder: string; readonly path: string };
 /** Where ours are made: below the group that we are in; `null` when none can be made. Found once. */
-let parent: string | null | undefined;
+let parent: Parent | null | undefined;
 /** Whether ours count OOM kills. Found once. */
 let isCounting: boolean | undefined;
 
@@ -28,6 +29,8 @@ const LEFTOVER_AGE_MS = 60_000;
 export type Cgroup = {
   /** False before it is made, and where the machine or our rights don't allow it: the token has to do. */
   readonly isThere: boolean;
+  /** As /proc/PID/cgroup names it; `null` before it is made. */
+  readonly path: string | null;
   /** The processes in it. */
   pids(): readonly number[];
   /** SIGKILL to all of it at once, however fast it forks (Linux 5.14). */
@@ -37,19 +40,26 @@ export type Cgroup = {
   oomKills(): { readonly folder: string; readonly kills: number } | null;
 };
 
+type Leader = { readonly pid: number; readonly startTicks: number };
+
 /** Makes one and puts a process in, soon: what it starts from then on is in it, too. */
-export function makeCgroup(name: string, pid: number): Cgroup {
+export function makeCgroup(leader: Leader): Cgroup {
+  const { pid } = leader;
   let made: Cgroup | null = null;
   const make = (): void => {
-    const folder = newFolder(name);
-    if (folder === null) return;
-    made = handleOf(folder);
+    const place = newPlace(nameOf(leader));
+    if (place === null) return;
+    const { folder } = place;
+    made = handleOf(place);
     for (const one of [pid, ...readDescendants(pid)]) writeFile(join(folder, 'cgroup.procs'), String(one), () => {});
   };
   const timer = setTimeout(make, SETTLED_MS);
   return {
     get isThere() {
       return made !== null;
+    },
+    get path() {
+      return made?.path ?? null;
     },
     pids: () => made?.pids() ?? [],
     oomKills: () => made?.oomKills() ?? null,
@@ -61,26 +71,44 @@ export function makeCgroup(name: string, pid: number): Cgroup {
   };
 }
 
-function newFolder(name: string): string | null {
+/** Every user can list cgroups: a name must not give the token of the run away, which speaks for it on the link. */
+function nameOf({ pid, startTicks }: Leader): string {
+  return `gsup-${pid}-${startTicks}`;
+}
+
+function newPlace(name: string): Parent | null {
   parent ??= findParent();
   if (parent === null) return null;
-  const folder = join(parent, `gsup-${name}`);
-  if (quietly(() => mkdirSync(folder))) return folder;
-  parent = null;
+  const place = placeIn(parent, name);
+  try {
+    mkdirSync(place.folder);
+    return place;
+  } catch (error) {
+    // Of another PID namespace, which has the same numbers.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') parent = null;
+    return null;
+  }
+}
+
+/** The one that an earlier supervisor made for this run, if it is there; older versions named it by the token. */
+export function findCgroup(leader: Leader, token: string): Cgroup | null {
+  parent ??= findParent();
+  if (parent === null) return null;
+  for (const name of [nameOf(leader), `gsup-${token}`]) {
+    const place = placeIn(parent, name);
+    if (existsSync(place.folder)) return handleOf(place);
+  }
   return null;
 }
 
-/** The one that an earlier supervisor made for this name, if it is there. */
-export function findCgroup(name: string): Cgroup | null {
-  parent ??= findParent();
-  if (parent === null) return null;
-  const folder = join(parent, `gsup-${name}`);
-  return existsSync(folder) ? handleOf(folder) : null;
+function placeIn({ folder, path }: Parent, name: string): Parent {
+  return { folder: join(folder, name), path: `${path === '/' ? '' : path}/${name}` };
 }
 
-function handleOf(folder: string): Cgroup {
+function handleOf({ folder, path }: Parent): Cgroup {
   return {
     isThere: true,
+    path,
     pids: () => readPids(join(folder, 'cgroup.procs')),
     oomKills: () => {
       // Of all or of none: it is as the group above them says.
@@ -94,7 +122,7 @@ function handleOf(folder: string): Cgroup {
 }
 
 /** cgroups(7): the mount is not always /sys/fs/cgroup, and /proc/self/cgroup names our group below it. */
-function findParent(): string | null {
+function findParent(): Parent | null {
   try {
     const mount = readFileSync('/proc/mounts', 'latin1')
       .split('\n')
@@ -104,7 +132,7 @@ function findParent(): string | null {
     if (mount === undefined || own === undefined || own.includes('..')) return null;
     const folder = join(mount, own);
     removeLeftovers(folder);
-    return existsSync(join(folder, 'cgroup.procs')) ? folder : null;
+    return existsSync(join(folder, 'cgroup.procs')) ? { folder, path: own } : null;
   } catch {
     return null;
   }
@@ -113,7 +141,7 @@ function findParent(): string | null {
 /** Those of a supervisor that was killed with -9; one with processes in it can't be removed, a young one may be about to get some. */
 function removeLeftovers(folder: string): void {
   for (const name of readdirSync(folder)) {
-    if (!/^gsup-[0-9a-f-]{36}$/.test(name)) continue;
+    if (!/^gsup-([0-9a-f-]{36}|\d+-\d+)$/.test(name)) continue;
     const age = Date.now() - (statSync(join(folder, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
     if (age > LEFTOVER_AGE_MS) quietly(() => rmdirSync(join(folder, name)));
   }

@@ -19,7 +19,7 @@ import { EXIT, GsupError } from '../core/error.ts';
 import type { ServiceSpec, SocketSpec } from '../core/service.ts';
 import { makeFifo } from './fifo.ts';
 import type { RunListener, SpawnRequest } from './host.ts';
-import { type Identity, identityOf } from './identity.ts';
+import { type Identity, identityOf, uidOf } from './identity.ts';
 import { type Command, runsNode } from './interpreter.ts';
 import { withListenPid } from './listen-pid.ts';
 import { withListenPreload } from './listen-preload.ts';
@@ -27,6 +27,7 @@ import { loadNative } from './native.ts';
 import { loadNativeNotify } from './native-notify.ts';
 import { loadNativeSockets } from './native-sockets.ts';
 import { openNotify } from './notify.ts';
+import { isWithin } from './processes.ts';
 import { whenReadable } from './readable.ts';
 import { Sockets } from './sockets.ts';
 
@@ -71,14 +72,14 @@ export class Handover {
     this.#sockets = new Sockets({ handedIn });
   }
 
-  /** @throws {GsupError} when something can't be had. */
-  give(request: SpawnRequest, listener: RunListener): Given {
+  /** `leader`: asked once it is spawned. @throws {GsupError} when something can't be had. */
+  give(request: SpawnRequest, listener: RunListener, leader: () => number | null): Given {
     const { spec, of } = request;
     this.#sockets.setOwner(of.service, identityOf(spec));
     const sockets = this.#sockets.open(of.service, spec.sockets);
     // Node makes what it shares with others non-blocking; who comes next may count on the opposite.
     if (!this.#users.has(of.service)) this.#sockets.makeBlocking(of.service);
-    const told = openTold(request, listener);
+    const told = openTold(request, listener, leader);
     const ready = spec.ready?.check.kind === 'fd' ? readyPipe(request, listener) : null;
     const fd = spec.ready?.check.kind === 'fd' ? spec.ready.check.fd : 0;
     const descriptors = new Map(sockets.map((socket, index) => [FIRST_FD + index, socket]));
@@ -107,7 +108,7 @@ export class Handover {
     const { spec, of } = request;
     this.#sockets.setOwner(of.service, knownIdentity(spec));
     const missing = this.#sockets.retake(of.service, spec.sockets, sockets, pid);
-    const told = openTold(request, listener);
+    const told = openTold(request, listener, () => pid);
     const ready = spec.ready?.check.kind === 'fd' ? readyPipe(request, listener) : null;
     ready?.handedOver();
     const leave = this.#join(of.service);
@@ -199,11 +200,15 @@ function preloadFor({ spec, linkPath }: SpawnRequest): string {
 function openTold(
   request: SpawnRequest,
   listener: RunListener,
+  leader: () => number | null,
 ): { readonly environment: Readonly<Record<string, string>>; close(): void } {
   const { ready, live } = request.spec;
   if (ready?.check.kind !== 'notify' && live?.check.kind !== 'notify') return { environment: {}, close: () => {} };
   const path = ownPath(request, 'n');
-  const socket = openNotify(path, (message) => listener.notified(message));
+  const trusted = [0, process.getuid?.(), uidOf(request.spec)];
+  const socket = openNotify(path, (message, sender) => {
+    if (sender === null || trusted.includes(sender.uid) || isWithin(sender.pid, leader())) listener.notified(message);
+  });
   if (socket === null) {
     throw new GsupError("systemd's notification protocol needs koffi, which is not installed or can't be loaded", {
       exitStatus: EXIT.notExecutable,
@@ -264,5 +269,6 @@ function ownPath({ linkPath, token, spec }: SpawnRequest, kind: string): string 
       hint: 'check the temporary folder',
     });
   }
-  return join(dirname(linkPath), `${kind}-${token.slice(0, 13)}`);
+  // Every user can read the path of a socket (/proc/net/unix): that of the other must not follow from it.
+  return join(dirname(linkPath), `${kind}-${kind === 'n' ? token.slice(0, 13) : token.slice(-13)}`);
 }

@@ -25,6 +25,15 @@ export function identityOf({ user, group }: Wanted): Identity | null {
   return { ...identity, gid: ownGid(), groups: process.getgroups?.() ?? [] };
 }
 
+/** The user that a service runs as; `null`: there is no such user any more. */
+export function uidOf(wanted: Wanted): number | null {
+  try {
+    return identityOf(wanted)?.uid ?? ownUid();
+  } catch {
+    return null;
+  }
+}
+
 /** Whether it is a different user from the one that gsup runs as. */
 export function isOtherUser(identity: Identity | null): identity is Identity {
   return identity !== null && identity.uid !== ownUid();

@@ -9,6 +9,7 @@ import { layDescriptors } from './descriptors.ts';
 import { instanceEnvironment } from './environment.ts';
 import type { Given, Handover } from './handover.ts';
 import type { HostRun, RunIdentity, RunListener, SpawnRequest, Streams } from './host.ts';
+import { uidOf } from './identity.ts';
 import { type Command, resolveCommand } from './interpreter.ts';
 import type { Child } from './native-child.ts';
 import { forksBefore } from './pid-order.ts';
@@ -81,7 +82,7 @@ export class LocalRun implements HostRun {
     let subprocess: Child;
     let pair: ChannelPair | null = null;
     try {
-      const given = this.#handover?.give(this.#request, listener) ?? null;
+      const given = this.#handover?.give(this.#request, listener, () => this.pid) ?? null;
       this.#given = given;
       const env = {
         ...instanceEnvironment(spec, of.index, { token, linkPath }, environment),
@@ -123,12 +124,13 @@ export class LocalRun implements HostRun {
 
   #follow(subprocess: Child, pid: number, listener: RunListener): void {
     const { spec, streams, token } = this.#request;
-    // In kill mode leader nobody will ask for what else there is.
-    const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup(token, pid);
     const startTicks = readStat(pid)?.startTicks ?? 0;
+    // In kill mode leader nobody will ask for what else there is.
+    const cgroup = spec.stop.killMode === 'leader' ? null : makeCgroup({ pid, startTicks });
     const sockets = this.#given?.sockets ?? {};
     const identity = { token, pid, startTicks, channel: this.#channel?.name ?? null, sockets };
-    const tree = new ProcessTree(identity, { hasGroup: !streams.isInTerminal, cgroup, forks: forksBefore() });
+    const marks = { hasGroup: !streams.isInTerminal, cgroup, forks: forksBefore(), uid: uidOf(spec) };
+    const tree = new ProcessTree(identity, marks);
     this.#tree = tree;
     if (spec.nice !== null) applyNice(pid, spec.nice);
     this.#ended = Promise.all([this.#read(subprocess.stdout, 'stdout'), this.#read(subprocess.stderr, 'stderr')]);

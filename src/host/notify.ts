@@ -3,7 +3,7 @@ import { chmodSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { type NotifyMessage, parseNotify } from '../core/notify.ts';
 import { Allowance } from './allowance.ts';
-import { type NativeNotify, nativeNotifyNow } from './native-notify.ts';
+import { type NativeNotify, nativeNotifyNow, type Sender } from './native-notify.ts';
 import { whenReadable } from './readable.ts';
 
 /** sockaddr_un has 108 bytes, the last one a NUL. */
@@ -31,11 +31,14 @@ export function socketPathFits(path: string): boolean {
 }
 
 /**
- * Listens at `path`, in place of whatever was there; everybody who can reach it may send. What says nothing known (a
- * BARRIER) is not told. `null` without koffi, or before loadNativeNotify() has ended; a GsupError where there can be no
+ * Listens at `path`, in place of whatever was there; every user who can reach it may send, and every user can read its
+ * path in /proc/net/unix: `hear` decides by the sender. What says nothing known (a BARRIER) is left out. `null` without koffi, or before loadNativeNotify() has ended; a GsupError where there can be no
  * socket.
  */
-export function openNotify(path: string, hear: (message: NotifyMessage) => void): NotifySocket | null {
+export function openNotify(
+  path: string,
+  hear: (message: NotifyMessage, sender: Sender | null) => void,
+): NotifySocket | null {
   if (!socketPathFits(path)) {
     const hint = `a socket's path has ${LONGEST_PATH} bytes at most: set GSUP_HOME to a shorter one`;
     throw new GsupError(`cannot listen on ${path}: it is too long`, { exitStatus: EXIT.failed, hint });
@@ -47,10 +50,11 @@ export function openNotify(path: string, hear: (message: NotifyMessage) => void)
   const messages = new Allowance(MESSAGES);
   const readable = whenReadable(fd, () => {
     for (let count = 0; isOpen && count < MOST_AT_ONCE; count++) {
-      const text = receive(native, fd);
-      if (text === null) return;
+      const received = receive(native, fd);
+      if (received === null) return;
+      const { text, sender } = received;
       const message = parseNotify(text);
-      if (Object.keys(message).length > 0) hear(message);
+      if (Object.keys(message).length > 0) hear(message, sender);
       const waitMs = messages.take(1 + Math.floor(text.length / UNIT_LENGTH));
       if (waitMs === 0 || !isOpen) continue;
       readable.pause();
@@ -90,12 +94,12 @@ function cannotListen(path: string, why: string, cause?: unknown): GsupError {
   return new GsupError(`cannot listen on ${path}: ${why}`, { exitStatus: EXIT.failed, cause });
 }
 
-/** The text of the next datagram, empty for one that is too long; `null` when there is none. */
-function receive(native: NativeNotify, fd: number): string | null {
+/** The next datagram, its text empty where it is too long; `null` when there is none. */
+function receive(native: NativeNotify, fd: number): { readonly text: string; readonly sender: Sender | null } | null {
   buffer ??= Buffer.allocUnsafeSlow(LONGEST_MESSAGE);
-  const length = native.receive(fd, buffer);
+  const { length, sender } = native.receive(fd, buffer);
   if (length < 0) return null;
-  return length > buffer.length ? '' : buffer.toString('utf8', 0, length);
+  return { text: length > buffer.length ? '' : buffer.toString('utf8', 0, length), sender };
 }
 
 function inodeOf(path: string): number | null {

@@ -4,6 +4,7 @@ import type { OomFinding } from '../core/oom.ts';
 import type { Survivor } from '../core/record.ts';
 import type { SignalName } from '../core/signal.ts';
 import type { Cgroup } from './cgroup.ts';
+import { userOf } from './environment-owner.ts';
 import type { Connection, RunIdentity, RunProcesses } from './host.ts';
 import { countsBefore, look, lookLater, lookSoon } from './oom-counts.ts';
 import { heldBy } from './peer.ts';
@@ -16,7 +17,16 @@ import { findSurvivors, killSurvivors, signalSurvivors } from './survivors.ts';
 /** From the end of a process to the question who ended it: a restart comes first, and the kernel's log is written by then. */
 const KILLER_WAIT_MS = 30;
 
-type TreeOptions = { readonly hasGroup: boolean; readonly cgroup: Cgroup | null; readonly forks: number | null };
+/** From the spawn to a look at the user that a leader has made itself by then (gosu, su-exec). */
+const USER_WAIT_MS = 1_000;
+
+type TreeOptions = {
+  readonly hasGroup: boolean;
+  readonly cgroup: Cgroup | null;
+  readonly forks: number | null;
+  /** The user that the service runs as; `null`: unknown. */
+  readonly uid: number | null;
+};
 
 export class ProcessTree implements RunProcesses {
   readonly identity: RunIdentity & { readonly pid: number };
@@ -25,17 +35,22 @@ export class ProcessTree implements RunProcesses {
   readonly #cgroup: Cgroup | null;
   readonly #forksBefore: number | null;
   readonly #released = new AbortController();
+  /** The user of the service, and those that its leader has made itself. */
+  readonly #uids = new Set<number>();
+  readonly #userTimer: NodeJS.Timeout;
   #isAlive = true;
   #isGroupKilled = false;
   /** As they were when the leader was first signalled: afterwards they may have another parent. */
   #descendants: readonly { readonly pid: number; readonly startTicks: number }[] = [];
 
   /** `forks`: how many the machine had made when it began, where that is known. */
-  constructor(identity: ProcessTree['identity'], { hasGroup, cgroup, forks }: TreeOptions) {
+  constructor(identity: ProcessTree['identity'], { hasGroup, cgroup, forks, uid }: TreeOptions) {
     this.identity = identity;
     this.#hasGroup = hasGroup;
     this.#cgroup = cgroup;
     this.#forksBefore = forks;
+    if (uid !== null) this.#uids.add(uid);
+    this.#userTimer = setTimeout(() => this.#noteUser(), USER_WAIT_MS).unref();
     lookSoon();
   }
 
@@ -51,6 +66,7 @@ export class ProcessTree implements RunProcesses {
   signal(signal: SignalName | null, target: 'leader' | 'group'): void {
     const { pid } = this.identity;
     if (signal !== null && this.#isAlive) {
+      this.#noteUser();
       this.#descendants = readDescendants(pid).map((one) => ({ pid: one, startTicks: readStat(one)?.startTicks ?? 0 }));
     }
     // A reaped leader's pid may be another's by now; its group's number can't, as long as the group has members.
@@ -119,7 +135,14 @@ export class ProcessTree implements RunProcesses {
 
   release(): void {
     this.#released.abort();
+    clearTimeout(this.#userTimer);
     this.#cgroup?.remove();
+  }
+
+  /** The kernel says of the leader who it is: its children are its user's too. */
+  #noteUser(): void {
+    const uid = this.#isAlive && isSame(this.identity) ? userOf(this.identity.pid) : null;
+    if (uid !== null) this.#uids.add(uid);
   }
 
   /** The same without a list of its cgroup, for a sweep that many share. */
@@ -137,6 +160,8 @@ export class ProcessTree implements RunProcesses {
       leader: pid,
       startTicks,
       token,
+      uids: this.#uids,
+      cgroup: this.#cgroup?.path ?? null,
       hasGroup: this.#hasGroup,
       isGroupKilled: this.#isGroupKilled,
       forksBefore: this.#forksBefore,

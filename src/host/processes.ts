@@ -1,11 +1,16 @@
 /** What the kernel tells of processes under /proc: identity, group, state, environment, command line. */
-import { readlinkSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
+import type { Claimant } from '../core/find-leader.ts';
+import { isServiceName } from '../core/name.ts';
 import { plainLine } from '../core/plain-text.ts';
 import type { Survivor } from '../core/record.ts';
 import { maskedCommand } from '../core/secrets.ts';
+import { environmentOwner } from './environment-owner.ts';
 import { lowestPid } from './pid-order.ts';
 import { listProc, readProcFile, readProcRecord } from './proc-file.ts';
 
+/** USER_HZ of proc_pid_stat(5): 100 on every machine that Node runs on. */
+export const TICK_MS = 10;
 /** PF_EXITING of linux/sched.h: it is on its way out and needs no signal. */
 const EXITING = 0x4;
 const LONGEST_COMMAND = 200;
@@ -37,6 +42,10 @@ export type Belongings = {
   readonly leader: number;
   readonly startTicks: number;
   readonly token: string;
+  /** The users whose processes may show the token: that of the service, and that of its leader. */
+  readonly uids: ReadonlySet<number>;
+  /** Its cgroup as /proc/PID/cgroup names it; `null`: it has none. */
+  readonly cgroup: string | null;
   /** Whether it has a process group of its own. */
   readonly hasGroup: boolean;
   /** Its whole group has had SIGKILL: what is left of it is dying, whether it knows yet or not. */
@@ -76,16 +85,33 @@ export function readStat(pid: number): ProcessStat | null {
   };
 }
 
-/** Children, their children and so on, as far as the kernel tells (CONFIG_PROC_CHILDREN). */
+/** Clock ticks since boot, as in `startTicks`. */
+export function ticksNow(): number {
+  return (Number(readProcFile('/proc/uptime').split(' ')[0]) * 1000) / TICK_MS;
+}
+
+/** Children, their children and so on, as far as the kernel lists them (CONFIG_PROC_CHILDREN). */
 export function readDescendants(pid: number): readonly number[] {
-  let text: string;
+  return threadsOf(pid)
+    .flatMap((thread) => read(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number))
+    .flatMap((child) => [child, ...readDescendants(child)]);
+}
+
+/** Whether a process is in the session of a leader, or descends from it. */
+export function isWithin(pid: number, leader: number | null): boolean {
+  if (leader === null) return false;
+  for (let stat = readStat(pid); stat !== null && stat.pid > 1; stat = readStat(stat.ppid))
+    if (stat.session === leader || stat.pid === leader) return true;
+  return false;
+}
+
+/** A child is listed under the thread that made it: programs in Go or Java start theirs from any. */
+function threadsOf(pid: number): readonly string[] {
   try {
-    text = readProcFile(`/proc/${pid}/task/${pid}/children`);
+    return readdirSync(`/proc/${pid}/task`);
   } catch {
     return [];
   }
-  const children = text.split(' ').filter(Boolean).map(Number);
-  return children.flatMap((child) => [child, ...readDescendants(child)]);
 }
 
 /** Every living process of each run beside its leader, in one sweep over /proc. */
@@ -129,57 +155,79 @@ function sweep(runs: readonly Belongings[], visit: (stat: ProcessStat, run: Belo
   }
 }
 
+/** One process for ever: no other of this boot has the same pid and start time. */
+type ProcessId = { readonly pid: number; readonly startTicks: number };
+
 /** Whether `survivor` still is the process that it was. */
-export function isSame({ pid, startTicks }: { readonly pid: number; readonly startTicks: number }): boolean {
+export function isSame({ pid, startTicks }: ProcessId): boolean {
   return readStat(pid)?.startTicks === startTicks;
+}
+
+/** Whether that process lives; a zombie does not. */
+export function isRunning({ pid, startTicks }: ProcessId): boolean {
+  const stat = readStat(pid);
+  return stat !== null && stat.startTicks === startTicks && !isDead(stat);
 }
 
 /** Whether the leader of a run lives under its pid: the same start time, and the token, cgroup or streams that are ours. */
 export function isLeader(
-  { pid, token, startTicks }: { readonly pid: number; readonly token: string; readonly startTicks: number },
+  { pid, token, startTicks }: ProcessId & { readonly token: string },
   files: readonly string[],
 ): boolean {
-  const stat = readStat(pid);
-  if (stat === null || stat.startTicks !== startTicks || isDead(stat)) return false;
-  const its = tokenOf(pid);
-  if (its !== null) return its === token;
+  if (!isRunning({ pid, startTicks })) return false;
+  const shown = tokenOf(pid);
   // Some programs write their title over their environment (setproctitle): nginx, redis, PostgreSQL.
-  return read(`/proc/${pid}/cgroup`).includes(`gsup-${token}`) || [1, 2].some((fd) => files.includes(target(pid, fd)));
+  return shown === null ? isPlacedIn(pid, { pid, token, startTicks }, files) : shown === token;
 }
 
-/** The session leader with this token in its environment, or `null`. */
-export function findLeader(token: string): { pid: number; startTicks: number; token: string } | null {
-  for (const entry of listProc()) {
+/**
+ * Whether the group of a leader that is gone is its group still. The kernel gives a pid away once no group has its
+ * number, so a later process of any user may have led a group of this number and ended: a member has to show whose it is.
+ */
+export function isGroupOf(
+  run: ProcessId & { readonly token: string; readonly uid: number | null },
+  files: readonly string[],
+): boolean {
+  return listProc().some((entry) => {
     const pid = Number(entry);
     const stat = Number.isInteger(pid) ? readStat(pid) : null;
-    if (stat === null || stat.session !== pid || isDead(stat) || tokenOf(pid) !== token) continue;
-    return { pid, startTicks: stat.startTicks, token };
-  }
-  return null;
+    if (stat === null || stat.pgrp !== run.pid || stat.session !== run.pid || isDead(stat)) return false;
+    if (isPlacedIn(pid, run, files)) return true;
+    return run.uid !== null && tokenOf(pid) === run.token && environmentOwner(pid) === run.uid;
+  });
 }
 
-/** A leader that says itself, by its environment, of which instance it is. */
-export type Foundling = {
-  readonly instance: string;
-  readonly pid: number;
-  readonly startTicks: number;
-  readonly token: string;
-};
+/** Whether a process is in the cgroup of a run, or writes to its streams. */
+function isPlacedIn(pid: number, run: ProcessId & { readonly token: string }, files: readonly string[]): boolean {
+  const cgroup = cgroupOf(pid) ?? '';
+  const names = [`/gsup-${run.pid}-${run.startTicks}`, `/gsup-${run.token}`];
+  return names.some((name) => cgroup.endsWith(name)) || [1, 2].some((fd) => files.includes(target(pid, fd)));
+}
 
-/** Session leaders whose GSUP_LINK is `linkPath`: what runs for one home, whatever is known of it. */
-export function findByLink(linkPath: string): readonly Foundling[] {
-  return listProc().flatMap((entry): Foundling[] => {
+/** Every process whose environment names `linkPath`: each claims to be of an instance, and whether that is true is decided elsewhere. */
+export function findClaimants(linkPath: string): readonly Claimant[] {
+  return listProc().flatMap((entry): Claimant[] => {
     const pid = Number(entry);
-    const stat = Number.isInteger(pid) ? readStat(pid) : null;
-    if (stat === null || stat.session !== pid || isDead(stat)) return [];
-    const environment = new Map(
-      read(`/proc/${pid}/environ`)
-        .split('\0')
-        .map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
+    if (!Number.isInteger(pid) || pid === process.pid) return [];
+    const environment = read(`/proc/${pid}/environ`);
+    if (variable(environment, 'GSUP_LINK') !== linkPath) return [];
+    const stat = readStat(pid);
+    const [service, index, token] = ['GSUP_SERVICE', 'GSUP_INSTANCE', 'GSUP_ID'].map((name) =>
+      variable(environment, name),
     );
-    const [service, index, token] = ['GSUP_SERVICE', 'GSUP_INSTANCE', 'GSUP_ID'].map((name) => environment.get(name));
-    if (environment.get('GSUP_LINK') !== linkPath || !service || !index || !token) return [];
-    return [{ instance: `${service}:${index}`, pid, startTicks: stat.startTicks, token }];
+    if (stat === null || isDead(stat) || !token || !isServiceName(service ?? '') || !/^\d{1,6}$/.test(index ?? ''))
+      return [];
+    const { startTicks } = stat;
+    return [
+      {
+        instance: `${service}:${index}`,
+        pid,
+        startTicks,
+        token,
+        uid: environmentOwner(pid),
+        isSessionLeader: stat.session === pid,
+      },
+    ];
   });
 }
 
@@ -203,32 +251,51 @@ function target(pid: number, fd: number): string {
   }
 }
 
-/** A process → the index of its run. The token is asked last: reading an environment costs most. */
+/** A process → the index of its run. The token comes last: reading an environment costs most. */
 function ownersOf(runs: readonly Belongings[]): (stat: ProcessStat) => number | undefined {
   const byGroup = new Map<number, number>();
   const byPid = new Map<number, number>();
   const byToken = new Map<string, number>();
+  const byCgroup = new Map<string, number>();
   for (const [index, run] of runs.entries()) {
     if (run.hasGroup) byGroup.set(run.leader, index);
     byPid.set(run.leader, index);
     for (const pid of run.known) byPid.set(pid, index);
     byToken.set(run.token, index);
+    if (run.cgroup !== null && run.isAskedByCgroup === true) byCgroup.set(run.cgroup, index);
   }
-  const byCgroup = runs.some(({ isAskedByCgroup }) => isAskedByCgroup === true)
-    ? (pid: number) => byToken.get(/gsup-([0-9a-f-]{36})/.exec(read(`/proc/${pid}/cgroup`))?.[1] ?? '')
-    : () => undefined;
-  return ({ pid, pgrp }) => byGroup.get(pgrp) ?? byPid.get(pid) ?? byToken.get(tokenOf(pid) ?? '') ?? byCgroup(pid);
+  // Any user can copy a token that it has seen, and call a process or a cgroup as it likes.
+  const ofToken = (pid: number): number | undefined => {
+    const index = byToken.get(tokenOf(pid) ?? '');
+    const owner = index === undefined ? null : environmentOwner(pid);
+    return index !== undefined && owner !== null && runs[index]?.uids.has(owner) === true ? index : undefined;
+  };
+  const ofCgroup = (pid: number): number | undefined =>
+    byCgroup.size === 0 ? undefined : byCgroup.get(cgroupOf(pid) ?? '');
+  // Our groups are sessions too: a job of a shell may have the number of one that is gone.
+  const ofGroup = ({ pgrp, session }: ProcessStat) => (pgrp === session ? byGroup.get(pgrp) : undefined);
+  return (stat) => ofGroup(stat) ?? byPid.get(stat.pid) ?? ofToken(stat.pid) ?? ofCgroup(stat.pid);
+}
+
+/** Its cgroup of version 2, from the root that we see. */
+function cgroupOf(pid: number): string | null {
+  return /^0::(.*)$/m.exec(read(`/proc/${pid}/cgroup`))?.[1] ?? null;
 }
 
 function tokenOf(pid: number): string | null {
   try {
-    const environment = readProcRecord(`/proc/${pid}/environ`);
-    const from = environment.startsWith('GSUP_ID=') ? 0 : environment.indexOf('\0GSUP_ID=') + 1;
-    if (from === 0 && !environment.startsWith('GSUP_ID=')) return null;
-    return environment.slice(from + 'GSUP_ID='.length, environment.indexOf('\0', from));
+    return variable(readProcRecord(`/proc/${pid}/environ`), 'GSUP_ID');
   } catch {
     return null;
   }
+}
+
+/** A variable of an environment as /proc has it. */
+function variable(environment: string, name: string): string | null {
+  const from = environment.startsWith(`${name}=`) ? 0 : environment.indexOf(`\0${name}=`) + 1;
+  if (from === 0 && !environment.startsWith(`${name}=`)) return null;
+  const end = environment.indexOf('\0', from);
+  return environment.slice(from + name.length + 1, end < 0 ? undefined : end);
 }
 
 /** The command line as people read it, without what is secret by its own words, at most 200 characters; the kernel's short name where it has none. */

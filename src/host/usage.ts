@@ -3,7 +3,7 @@
  * it was seen to keep a descriptor open for each process that it had met (a daemon meets many).
  */
 import { readProcFile, residentBytes } from './proc-file.ts';
-import { type ProcessStat, readStat } from './processes.ts';
+import { type ProcessStat, readStat, TICK_MS, ticksNow } from './processes.ts';
 
 export type Usage = {
   /** Of one processor, since the last look. */
@@ -22,8 +22,6 @@ type Sample = {
   readonly memoryBytes: number;
 };
 
-/** USER_HZ of proc_pid_stat(5): 100 on every machine that Node runs on. */
-const TICK_MS = 10;
 /** Two looks nearer to each other than this are compared with an earlier one: the kernel counts in ticks. */
 const LEAST_PASSED_MS = 500;
 
@@ -44,7 +42,7 @@ export function usageOf(groups: ReadonlyMap<string, readonly ProcessStat[]>): Re
   let uptime: number | null = null;
   // Of the machine: asked once for all of them, where it is wanted.
   const sinceBoot = (): number => {
-    uptime ??= uptimeMs();
+    uptime ??= ticksNow() * TICK_MS;
     return uptime;
   };
   for (const [name, stats] of groups) {
@@ -84,10 +82,6 @@ function sampleOf({ startTicks, cpuTicks, waitedTicks, residentPages }: ProcessS
     waitedMs: waitedTicks * TICK_MS,
     memoryBytes: residentPages * pageSize(),
   };
-}
-
-function uptimeMs(): number {
-  return Number(readProcFile('/proc/uptime').split(' ')[0]) * 1000;
 }
 
 /** statm counts in pages, status in KiB; a page is a power of two. */

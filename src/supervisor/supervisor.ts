@@ -111,20 +111,24 @@ export class Supervisor {
     this.dispatch({ type: 'start', at: this.#options.clock.now(), services, reason });
   }
 
-  /** Takes up what the supervisor before left running: each run is looked for by its identity. */
-  restore(runs: Snapshot['runs']): void {
+  /**
+   * Takes up what the supervisor before left running: each run is looked for by its identity. `startedAt`: of those
+   * places whose process the state does not know.
+   */
+  restore(runs: Snapshot['runs'], startedAt: ReadonlyMap<string, number> = new Map()): void {
     // All are looked for before anything is decided, spares first: a rolling restart goes on from what there really is.
     const found = instancesOf(this.#state)
       .toSorted((a, b) => Number(b.isSpare) - Number(a.isSpare))
       .map(({ of, state }) => {
         const since = 'startedAt' in state ? state.startedAt : 0;
         const pid = this.#instanceOf(of)?.adopt(runs[slotName(of)] ?? null, { run: state.run, since }) ?? null;
-        return { of, run: state.run, pid };
+        const found = pid === null ? undefined : startedAt.get(slotName(of));
+        return { of, event: { run: state.run, pid, ...(found === undefined ? {} : { startedAt: found }) } };
       });
     this.batch(() => {
       const at = this.#options.clock.now();
-      for (const { of, run, pid } of found)
-        this.dispatch({ type: 'instance', of, event: { type: 'restored', at, run, pid } });
+      for (const { of, event } of found)
+        this.dispatch({ type: 'instance', of, event: { type: 'restored', at, ...event } });
       // What was leaving and is down already goes now: nothing else of it will happen.
       this.start([], 'restored');
     });

@@ -26,6 +26,15 @@ function adopted(world: World, isAlive: boolean, laterMs = 0): World {
   return world;
 }
 
+/** The same, when the leader that was found is one that the state does not know. */
+function foundLater(world: World, pid: number, startedAt: number): World {
+  world.timers.clear();
+  world.records.length = 0;
+  world.leader = pid;
+  world.tell({ type: 'restored', run: world.state.run, pid, startedAt });
+  return world;
+}
+
 function timer(world: World, name: 'rung' | 'ready' | 'backoff' | 'warning'): number | null {
   const armed = world.timers.get(name);
   return armed === undefined ? null : armed.at - world.now;
@@ -57,6 +66,28 @@ describe('one that ran', () => {
     world.answer();
     world.answer();
     expect(world.state).toMatchObject({ name, reached: { completed: false } });
+  });
+});
+
+describe('one whose leader is another than the state knows', () => {
+  test('is that process from now on, while it runs and while it stops', () => {
+    const world = running();
+    const startedAt = world.now - 500;
+    foundLater(world, 300, startedAt);
+    expect(world.state).toMatchObject({ name: 'running', pid: 300, startedAt });
+    expect(world.records).toMatchObject([{ phase: 'adopted', pid: 300 }]);
+    world.stop();
+    expect(world.records.at(-1)).toMatchObject({ phase: 'signal-sent', pid: 300 });
+  });
+
+  test('gets the stop signal and the whole grace period, where the stop was one of the run before', () => {
+    const world = running(serviceSpec({ stop: { graceMs: 5_000 } }));
+    world.stop();
+    world.now += 4_000;
+    foundLater(world, 300, world.now - 500);
+    expect(world.phases).toEqual(['adopted', 'signal-sent']);
+    expect(world.records.at(-1)).toMatchObject({ pid: 300 });
+    expect(timer(world, 'rung')).toBe(5_000);
   });
 });
 

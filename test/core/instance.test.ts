@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Survivor } from '../../src/core/record.ts';
+import { recordMessage, type Survivor } from '../../src/core/record.ts';
 import { serviceSpec } from '../kit/spec.ts';
 import { World } from '../kit/world.ts';
 
@@ -103,6 +103,20 @@ describe('a stop', () => {
     world.exit(null, 'SIGKILL');
     world.start();
     expect(world.spawning).toBe(2);
+  });
+
+  test('of survivors that SIGKILL does not end is not called stopped', () => {
+    const world = running();
+    world.stop();
+    world.survivors = [SURVIVOR];
+    world.exit(0);
+    world.answer();
+    for (let count = 0; count < 20 && world.state.name === 'stopping'; count++) if (!world.fire()) world.answer();
+    const stopped = world.records.find(({ phase }) => phase === 'stopped');
+    expect(stopped).toMatchObject({ level: 'error', verdict: 'killed', alive: [SURVIVOR.pid] });
+    expect(recordMessage(stopped ?? { phase: 'stopped' })).toBe(
+      `not stopped: process ${SURVIVOR.pid} did not die of SIGKILL`,
+    );
   });
 
   test('asked in the middle of a restart wins over the restart', () => {

@@ -14,6 +14,8 @@ test('two that look for the same run in the same turn both see what is there', a
       leader: -1,
       startTicks: 0,
       token,
+      uids: new Set([process.getuid?.() ?? 0]),
+      cgroup: null,
       hasGroup: false,
       isGroupKilled: false,
       forksBefore: null,

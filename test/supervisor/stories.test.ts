@@ -301,6 +301,28 @@ describe('a supervisor that dies in mid-stop', () => {
     expect(machine.living()).toHaveLength(1);
   });
 
+  test.each([
+    ['in the shutdown', false],
+    ['in a stop before it', true],
+  ])(
+    'a process that SIGKILL does not end %s is named at its end, and nothing is called stopped',
+    async (_, isBefore) => {
+      const machine = new FakeMachine();
+      machine.manners.set('api:0', { ...STUBBORN, isStuck: true });
+      const story = await upAndRunning(machine, { stop: { graceMs: 100 } });
+      if (isBefore) story.stop('api');
+      await machine.pass(10_000);
+      story.supervisor.dispatch({ type: 'shutdown', at: machine.now, reason: 'test', signal: null });
+      await machine.pass(10_000);
+      const completed = story.records.find(({ phase }) => phase === 'shutdown-completed');
+      expect(completed).toMatchObject({ level: 'error', verdict: 'killed', alive: [101] });
+      expect(story.supervisor.state).toMatchObject({ hasEnded: true, verdict: 'killed', alive: [101] });
+      const stopped = story.records.filter(({ phase }) => phase === 'stopped');
+      expect(stopped).toMatchObject([{ alive: [101] }]);
+      expect(stopped[0]?.graceUsed).toBeUndefined();
+    },
+  );
+
   test('after SIGKILL of what dies at last: it may start again', async () => {
     const machine = new FakeMachine();
     machine.manners.set('api:0', (start) => (start === 1 ? { ...STUBBORN, isStuck: true } : {}));
