@@ -1,6 +1,6 @@
 /** Where is listened: opened, moved when the configuration changes, tried again while the port is taken, closed at the very end. */
 import type { Server } from 'node:http';
-import { EXIT, GsupError } from '../core/error.ts';
+import { EXIT, GsupError, isShortage } from '../core/error.ts';
 import type { HttpSpec } from '../core/service.ts';
 import { HttpServer } from './server.ts';
 import type { HttpSource } from './source.ts';
@@ -107,7 +107,13 @@ export class HttpListener {
     const isIpv4Only = spec.host === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL');
     const refused = isIpv4Only ? await listen(server, { ...spec, host: '0.0.0.0' }) : code;
     if (refused !== null) throw this.#refusal(spec, refused);
-    server.on('error', (error) => this.#source.notice(`http: ${error.message}`, 'error'));
+    let isShortageKnown = false;
+    server.on('error', (error) => {
+      // Without a descriptor each attempt to accept a connection fails.
+      if (isShortage(error) && isShortageKnown) return;
+      isShortageKnown ||= isShortage(error);
+      this.#source.notice(`http: ${error.message}`, 'error');
+    });
     this.#server = server;
     this.#spec = spec;
     this.#source.notice(`http: listens on ${addressText(spec)}${spec.token === null ? '' : ', with a token'}`, 'info');
