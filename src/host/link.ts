@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { roomBehind } from './descriptor-limit.ts';
 import { readLines } from './line-reader.ts';
+import { nativeNow } from './native.ts';
 import { descriptorOf, NewConnections } from './new-connections.ts';
 import { type Speaker, Speakers } from './speakers.ts';
 
@@ -79,12 +80,19 @@ function unlink(path: string): void {
   }
 }
 
+/** The pid at the other end; `null`: unknown. */
+function processOf(socket: Socket): number | null {
+  const fd = descriptorOf(socket);
+  const peer = fd === null ? null : (nativeNow()?.peerOf(fd) ?? null);
+  return peer === null || peer.pid <= 0 ? null : peer.pid;
+}
+
 function talk(socket: Socket, { speakers, newcomers, hear, flooded }: Talk): void {
   socket.unref();
   let speaker: Speaker | null = null;
   const greet = ({ type, id, pid }: Message): number | null => {
     newcomers.remove(socket);
-    speaker = type === 'hello' ? speakers.add(socket, id, pid) : null;
+    speaker = type === 'hello' ? speakers.add(socket, id, pid, processOf(socket)) : null;
     return speaker === null ? null : 0;
   };
   const listen = (said: Speaker, message: Message, length: number): number | null => {

@@ -54,8 +54,8 @@ export type Native = {
   trimHeap(): void;
   /** Pages of a file leave this process until they are used again: MADV_DONTNEED of madvise(2). None may have been written to. */
   forgetPages(from: bigint, length: number): void;
-  /** The user of the process at the other end of a Unix socket (SO_PEERCRED of unix(7)); `null` where it isn't known. */
-  peerUser(fd: number): number | null;
+  /** The process at the other end of a Unix socket and its user (SO_PEERCRED of unix(7)); `null` where it isn't known. */
+  peerOf(fd: number): { readonly pid: number; readonly uid: number } | null;
   /** Children without a copy of our memory; `null` where libc can't. */
   readonly spawner: Spawner | null;
   /** Switches to the file rights of another user; `null` where that is not supported. */
@@ -126,12 +126,13 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     },
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     trimHeap: () => void mallocTrim?.(0),
-    peerUser: (fd) => {
+    peerOf: (fd) => {
       const [value, length] = [Buffer.alloc(CREDENTIALS_BYTES), Buffer.alloc(4)];
       length.writeUInt32LE(CREDENTIALS_BYTES);
       const failure = Number(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, value, length));
       // On other architectures the number may be that of a shorter option.
-      return failure === 0 && length.readUInt32LE() === CREDENTIALS_BYTES ? value.readUInt32LE(UID_AT) : null;
+      if (failure !== 0 || length.readUInt32LE() !== CREDENTIALS_BYTES) return null;
+      return { pid: value.readInt32LE(0), uid: value.readUInt32LE(UID_AT) };
     },
     spawner: bindSpawner(libc),
     credentials: optional(() => bindCredentials(libc)),

@@ -61,7 +61,7 @@ export class NewConnections {
 
 function userOf(socket: Socket): number {
   const fd = descriptorOf(socket);
-  return (fd === null ? null : nativeNow()?.peerUser(fd)) ?? -1;
+  return (fd === null ? null : nativeNow()?.peerOf(fd))?.uid ?? -1;
 }
 
 /** The descriptor of a socket, `null` where it is closed: Node has no public name for it. */

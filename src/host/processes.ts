@@ -26,6 +26,7 @@ export type ProcessStat = {
   /** Foreground group of its terminal, -1 without one. */
   readonly foreground: number;
   readonly isExiting: boolean;
+  readonly threads: number;
   /** Clock ticks since boot: pid and this together name one process for ever. */
   readonly startTicks: number;
   /** Of all its threads, in user and kernel mode. */
@@ -77,6 +78,7 @@ export function readStat(pid: number): ProcessStat | null {
     session: Number(fields[3]),
     foreground: Number(fields[5]),
     isExiting: (Number(fields[6]) & EXITING) !== 0,
+    threads: Number(fields[17]),
     startTicks: Number(fields[19]),
     cpuTicks: Number(fields[11]) + Number(fields[12]),
     waitedTicks: Number(fields[13]) + Number(fields[14]),
@@ -174,7 +176,10 @@ export function isLeader(
   { pid, token, startTicks }: ProcessId & { readonly token: string },
   files: readonly string[],
 ): boolean {
-  if (!isRunning({ pid, startTicks })) return false;
+  const stat = readStat(pid);
+  if (stat === null || stat.startTicks !== startTicks || isDead(stat)) return false;
+  // The kernel shows nothing else of a process whose main thread has ended.
+  if (stat.state === 'Z') return true;
   const shown = tokenOf(pid);
   // Some programs write their title over their environment (setproctitle): nginx, redis, PostgreSQL.
   return shown === null ? isPlacedIn(pid, { pid, token, startTicks }, files) : shown === token;
@@ -231,7 +236,9 @@ export function findClaimants(linkPath: string): readonly Claimant[] {
   });
 }
 
-function isDead({ state }: ProcessStat): boolean {
+/** A process whose main thread alone has ended is a zombie by its state, and lives. */
+function isDead({ state, threads }: ProcessStat): boolean {
+  if (threads > 1) return false;
   return state === 'Z' || state === 'X';
 }
 

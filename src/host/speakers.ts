@@ -40,11 +40,11 @@ export class Speakers {
     return [...this.#runs.values()].flatMap(({ speakers }) => [...speakers].map(({ socket }) => socket));
   }
 
-  /** `null`: nobody knows this token. */
-  add(socket: Socket, token: unknown, said: unknown): Speaker | null {
+  /** `null`: no run has this token. `peer`: the pid that the kernel knows, which counts where `said` is the leader's. */
+  add(socket: Socket, token: unknown, said: unknown, peer: number | null = null): Speaker | null {
     const leader = typeof token === 'string' ? this.#leaderOf(token) : undefined;
     if (typeof token !== 'string' || leader === undefined) return null;
-    const pid = typeof said === 'number' ? said : null;
+    const pid = typeof said !== 'number' ? null : said === leader ? (peer ?? said) : said;
     const speaker = { token, pid, socket, lines: new Allowance(LINES) };
     const run = this.#runOf(token);
     if (run.speakers.size >= MOST_CONNECTIONS) this.#closeOne(run);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, type TestContext, test } from 'vitest';
 import { environmentOwner, userOf } from '../../src/host/environment-owner.ts';
-import { isRunning, readDescendants, readStat } from '../../src/host/processes.ts';
+import { isLeader, isRunning, readDescendants, readStat } from '../../src/host/processes.ts';
 
 const NOBODY = 65534;
 
@@ -104,3 +104,29 @@ function needsPython(context: TestContext): void {
   console.warn('skipped: python3 is not installed');
   context.skip();
 }
+
+test('a process whose main thread alone has ended lives', async (context) => {
+  needsPython(context);
+  const script = `
+import ctypes, sys, threading
+def work():
+    while ' Z ' not in open('/proc/self/stat').read(): pass
+    print('alone', flush=True)
+    sys.stdin.read()
+threading.Thread(target=work).start()
+ctypes.CDLL(None).syscall(60, 0)
+`;
+  const child = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = once(child, 'exit');
+  try {
+    await once(child.stdout, 'data');
+    const pid = Number(child.pid);
+    const { state, startTicks = 0 } = readStat(pid) ?? {};
+    expect(state).toBe('Z');
+    expect(isRunning({ pid, startTicks })).toBe(true);
+    expect(isLeader({ pid, startTicks, token: 'any' }, [])).toBe(true);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+  }
+});
