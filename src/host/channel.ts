@@ -7,6 +7,7 @@ import { Socket } from 'node:net';
 import { Allowance } from './allowance.ts';
 import { readLines } from './line-reader.ts';
 import { nativeNow } from './native.ts';
+import { refuseDescriptors } from './refuse-descriptors.ts';
 import { descriptorsOf } from './socket-table.ts';
 
 /** A longer message ends the channel. */
@@ -69,6 +70,7 @@ export function retakeChannel(pid: number, name: string, onMessage: (message: un
 function channelOn(fd: number, onMessage: (message: unknown) => void): Channel {
   const socket = new Socket({ fd, readable: true, writable: true });
   const messages = new Allowance(MESSAGES);
+  refuseDescriptors(socket);
   socket.unref();
   readLines(socket, {
     longest: () => LONGEST_MESSAGE,

@@ -6,6 +6,7 @@ import { roomBehind } from './descriptor-limit.ts';
 import { readLines } from './line-reader.ts';
 import { nativeNow } from './native.ts';
 import { descriptorOf, NewConnections } from './new-connections.ts';
+import { refuseDescriptors } from './refuse-descriptors.ts';
 import { type Speaker, Speakers } from './speakers.ts';
 
 /** A line longer than this ends the connection; the first one has only a token and a pid. */
@@ -54,6 +55,7 @@ export async function openLink({ path, mode, leaderOf, ...listener }: LinkOption
   // Who sees it can connect: between bind and listen it is there already.
   renameSync(begun, path);
   server.unref();
+  refuseDescriptors(server);
   return {
     path,
     send: (token, message) => {

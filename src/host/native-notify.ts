@@ -6,6 +6,9 @@ import type Koffi from 'koffi';
 const UNIX = 1;
 const DATAGRAM_CLOSED_ON_EXEC_NONBLOCKING = 2 | 0x80000 | 0x800;
 const WHOLE_LENGTH = 0x20;
+/** MSG_PEEK with MSG_DONTWAIT; MSG_CTRUNC: there was no room for all that came along. */
+const LOOK = 0x2 | 0x40;
+const HAS_MORE = 0x8;
 const DATAGRAM_CLOSED_ON_EXEC = 2 | 0x80000;
 const NO_SIGNAL = 0x4000;
 /** sys/socket.h: SOL_SOCKET, SO_PASSCRED, SCM_CREDENTIALS; struct ucred is pid, uid and gid. */
@@ -21,6 +24,8 @@ const ON = Buffer.from(new Int32Array([1]).buffer);
 /** Who has sent a datagram, by the word of the kernel; pid 0 is one of another PID namespace. */
 export type Sender = { readonly pid: number; readonly uid: number };
 
+export type Received = { readonly length: number; readonly sender: Sender | null };
+
 export type NativeNotify = {
   /** A datagram socket bound to `path`, which must be free; else the name of the error, as EACCES. */
   bindDatagram(path: string): { readonly fd: number } | { readonly error: string };
@@ -29,7 +34,11 @@ export type NativeNotify = {
    * where the kernel does not name it. Descriptors that come along are closed by the kernel, for there is no room for
    * them (unix(7), MSG_CTRUNC).
    */
-  receive(fd: number, buffer: Buffer): { readonly length: number; readonly sender: Sender | null };
+  receive(fd: number, buffer: Buffer): Received;
+  /** Whether descriptors come along with the next datagram: their close may take as long as its sender wants (SO_LINGER). */
+  hasDescriptors(fd: number): boolean;
+  /** Like `receive`, in a thread of its own, which is held up in our place. `fd` must stay open. */
+  receiveAside(fd: number, buffer: Buffer): Promise<Received>;
   /** A datagram to `path`, or to an abstract name that begins with `@`; the name of the error, or `null`. */
   send(path: string, text: string): string | null;
 };
@@ -71,9 +80,24 @@ function bind(koffi: typeof Koffi): NativeNotify {
     flags: 'int',
   });
   const recvmsg = libc.func('recvmsg', 'long', ['int', koffi.pointer(header), 'int']);
+  const lookAt = libc.func('recvmsg', 'long', ['int', koffi.inout(koffi.pointer(header)), 'int']);
   /** Behind the length, level and type of struct cmsghdr. */
   const credentialsAt = koffi.sizeof('size_t') + 8;
-  const control = Buffer.from(new ArrayBuffer(credentialsAt + CREDENTIALS_BYTES));
+  const newControl = () => Buffer.from(new ArrayBuffer(credentialsAt + CREDENTIALS_BYTES));
+  const control = newControl();
+  const messageFor = (buffer: Buffer | null, room: Buffer) => ({
+    name: null,
+    nameLength: 0,
+    parts: buffer === null ? null : [{ base: buffer, length: buffer.length }],
+    partCount: buffer === null ? 0 : 1,
+    control: room,
+    controlLength: room.length,
+    flags: 0,
+  });
+  const senderIn = (room: Buffer): Sender | null => {
+    const [type, pid = 0, uid = 0] = new Uint32Array(room.buffer, credentialsAt - 4, 3);
+    return type === CREDENTIALS ? { pid, uid } : null;
+  };
   const sendto = libc.func(
     'long sendto(int fd, void *buffer, size_t length, int flags, void *address, unsigned int addressLength)',
   );
@@ -108,18 +132,20 @@ function bind(koffi: typeof Koffi): NativeNotify {
     },
     receive: (fd, buffer) => {
       control.fill(0);
-      const message = {
-        name: null,
-        nameLength: 0,
-        parts: [{ base: buffer, length: buffer.length }],
-        partCount: 1,
-        control,
-        controlLength: control.length,
-        flags: 0,
-      };
-      const length = Number(recvmsg(fd, message, WHOLE_LENGTH));
-      const [type, pid = 0, uid = 0] = new Uint32Array(control.buffer, credentialsAt - 4, 3);
-      return { length, sender: type === CREDENTIALS ? { pid, uid } : null };
+      const length = Number(recvmsg(fd, messageFor(buffer, control), WHOLE_LENGTH));
+      return { length, sender: senderIn(control) };
     },
+    hasDescriptors: (fd) => {
+      const message = messageFor(null, control);
+      return Number(lookAt(fd, message, LOOK)) >= 0 && (message.flags & HAS_MORE) !== 0;
+    },
+    receiveAside: (fd, buffer) =>
+      new Promise((resolve, reject) => {
+        const room = newControl();
+        const message = messageFor(buffer, room);
+        recvmsg.async(fd, message, WHOLE_LENGTH, (error: Error | null, length: unknown) =>
+          error === null ? resolve({ length: Number(length), sender: senderIn(room) }) : reject(error),
+        );
+      }),
   };
 }

@@ -25,6 +25,8 @@ const SYS_PIDFD_GETFD = 438;
 /** asm-generic/socket.h, and struct ucred: pid, uid and gid of 4 bytes each. */
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+/** Since Linux 6.16; earlier ones know no such option. */
+const SO_PASSRIGHTS = 83;
 const CREDENTIALS_BYTES = 12;
 const UID_AT = 4;
 /** sys/socket.h: AF_UNIX, and SOCK_STREAM with SOCK_CLOEXEC. */
@@ -54,6 +56,8 @@ export type Native = {
   trimHeap(): void;
   /** Pages of a file leave this process until they are used again: MADV_DONTNEED of madvise(2). None may have been written to. */
   forgetPages(from: bigint, length: number): void;
+  /** Makes a Unix socket refuse messages with descriptors; nothing where the kernel can't. */
+  refuseDescriptors(fd: number): void;
   /** The process at the other end of a Unix socket and its user (SO_PEERCRED of unix(7)); `null` where it isn't known. */
   peerOf(fd: number): { readonly pid: number; readonly uid: number } | null;
   /** Children without a copy of our memory; `null` where libc can't. */
@@ -106,6 +110,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
   const madvise = libc.func('int madvise(uint64_t from, size_t length, int advice)');
   const mallocTrim = optional(() => libc.func('int malloc_trim(size_t keep)'));
   const getsockopt = libc.func('int getsockopt(int fd, int level, int name, void *value, void *length)');
+  const setsockopt = libc.func('int setsockopt(int fd, int level, int name, void *value, unsigned int length)');
   const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *info)');
   return {
     openPidfd: (pid) => Number(syscall(SYS_PIDFD_OPEN, pid, 0)),
@@ -126,6 +131,7 @@ function bind(libc: LibraryHandle, view: typeof Koffi.view): Native {
     },
     takeDescriptor: (pidfd, fd) => Number(getfd(SYS_PIDFD_GETFD, pidfd, fd, 0)),
     trimHeap: () => void mallocTrim?.(0),
+    refuseDescriptors: (fd) => void setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, Buffer.alloc(4), 4),
     peerOf: (fd) => {
       const [value, length] = [Buffer.alloc(CREDENTIALS_BYTES), Buffer.alloc(4)];
       length.writeUInt32LE(CREDENTIALS_BYTES);

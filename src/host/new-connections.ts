@@ -1,5 +1,5 @@
 /** Connections of the link before their hello: limited in number and time, so that they take nothing from apps. */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { openFilesLimit } from './descriptor-limit.ts';
 import { nativeNow } from './native.ts';
 
@@ -65,6 +65,8 @@ function userOf(socket: Socket): number {
 }
 
 /** The descriptor of a socket, `null` where it is closed: Node has no public name for it. */
-export function descriptorOf(socket: Socket): number | null {
-  return (socket as unknown as { readonly _handle?: { readonly fd?: number } | null })._handle?.fd ?? null;
+export function descriptorOf(socket: Server | Socket): number | null {
+  const { _handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } | null };
+  const fd = _handle?.fd ?? -1;
+  return fd < 0 ? null : fd;
 }

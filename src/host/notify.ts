@@ -3,7 +3,7 @@ import { chmodSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { EXIT, GsupError, isGsupError } from '../core/error.ts';
 import { type NotifyMessage, parseNotify } from '../core/notify.ts';
 import { Allowance } from './allowance.ts';
-import { type NativeNotify, nativeNotifyNow, type Sender } from './native-notify.ts';
+import { type NativeNotify, nativeNotifyNow, type Received, type Sender } from './native-notify.ts';
 import { whenReadable } from './readable.ts';
 
 /** sockaddr_un has 108 bytes, the last one a NUL. */
@@ -47,18 +47,36 @@ export function openNotify(
   if (native === null) return null;
   const { fd, inode } = listenAt(native, path);
   let isOpen = true;
+  let isAside = false;
   const messages = new Allowance(MESSAGES);
+  const take = ({ text, sender }: Message): number => {
+    const message = parseNotify(text);
+    if (Object.keys(message).length > 0) hear(message, sender);
+    return messages.take(1 + Math.floor(text.length / UNIT_LENGTH));
+  };
+  const waitFor = (waitMs: number): void => {
+    readable.pause();
+    setTimeout(() => isOpen && readable.resume(), waitMs).unref();
+  };
+  const takeAside = async (): Promise<void> => {
+    readable.pause();
+    isAside = true;
+    const received = await inLane(() => receiveAside(native, fd));
+    isAside = false;
+    if (!isOpen) readable.close();
+    else waitFor(received === null ? 0 : take(received));
+  };
   const readable = whenReadable(fd, () => {
     for (let count = 0; isOpen && count < MOST_AT_ONCE; count++) {
+      if (native.hasDescriptors(fd)) {
+        void takeAside();
+        return;
+      }
       const received = receive(native, fd);
       if (received === null) return;
-      const { text, sender } = received;
-      const message = parseNotify(text);
-      if (Object.keys(message).length > 0) hear(message, sender);
-      const waitMs = messages.take(1 + Math.floor(text.length / UNIT_LENGTH));
+      const waitMs = take(received);
       if (waitMs === 0 || !isOpen) continue;
-      readable.pause();
-      setTimeout(() => isOpen && readable.resume(), waitMs).unref();
+      waitFor(waitMs);
       return;
     }
   });
@@ -67,7 +85,8 @@ export function openNotify(
     close: () => {
       if (!isOpen) return;
       isOpen = false;
-      readable.close();
+      // A thread may still use the descriptor, whose number must not become another's.
+      if (!isAside) readable.close();
       // A later socket may have the path by now.
       if (inodeOf(path) === inode) rmSync(path, { force: true });
     },
@@ -94,12 +113,34 @@ function cannotListen(path: string, why: string, cause?: unknown): GsupError {
   return new GsupError(`cannot listen on ${path}: ${why}`, { exitStatus: EXIT.failed, cause });
 }
 
+type Message = { readonly text: string; readonly sender: Sender | null };
+
 /** The next datagram, its text empty where it is too long; `null` when there is none. */
-function receive(native: NativeNotify, fd: number): { readonly text: string; readonly sender: Sender | null } | null {
+function receive(native: NativeNotify, fd: number): Message | null {
   buffer ??= Buffer.allocUnsafeSlow(LONGEST_MESSAGE);
-  const { length, sender } = native.receive(fd, buffer);
+  return messageIn(buffer, native.receive(fd, buffer));
+}
+
+/** The same in a thread of its own: descriptors come along, and to close them may take long. */
+async function receiveAside(native: NativeNotify, fd: number): Promise<Message | null> {
+  const own = Buffer.allocUnsafeSlow(LONGEST_MESSAGE);
+  return messageIn(own, await native.receiveAside(fd, own));
+}
+
+function messageIn(bytes: Buffer, { length, sender }: Received): Message | null {
   if (length < 0) return null;
-  return { text: length > buffer.length ? '' : buffer.toString('utf8', 0, length), sender };
+  return { text: length > bytes.length ? '' : bytes.toString('utf8', 0, length), sender };
+}
+
+/** Threads that may be held up at once, of the four that all file system calls share. */
+const lanes: Promise<unknown>[] = [Promise.resolve(), Promise.resolve()];
+let lane = 0;
+
+function inLane<T>(work: () => Promise<T>): Promise<T> {
+  lane = (lane + 1) % lanes.length;
+  const done = (lanes[lane] ?? Promise.resolve()).then(work);
+  lanes[lane] = done.catch(() => {});
+  return done;
 }
 
 function inodeOf(path: string): number | null {
