@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { makeOwnFolder, removeOwnFolder, socketFolders } from '../api/safe-folder.ts';
 import type { LinkOptions, LinkServer } from '../host/link.ts';
-import { isLinkFile } from '../host/link-files.ts';
+import { isLinkFile, newLinkName } from '../host/link-files.ts';
 import type { Link } from '../supervisor/supervisor.ts';
 import { LINK_FOLDER, markOwner } from './link-owner.ts';
 
@@ -19,7 +19,7 @@ export function lateLink(): LateLink | null {
   const folder = makeOwnFolder(socketFolders(), LINK_FOLDER, isShared ? 0o711 : 0o700);
   if (folder === null) return null;
   markOwner(folder);
-  const path = join(folder, 'link.sock');
+  const path = join(folder, newLinkName());
   let server: LinkServer | null = null;
   return {
     path,

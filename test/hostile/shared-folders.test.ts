@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { homeKey, homeOf } from '../../src/api/home.ts';
 import { Home } from '../kit/home.ts';
@@ -70,6 +70,8 @@ for (;;) {
     } catch {}
   }
 }`;
+
+const isLink = (name: string) => /^link-[\da-f]{16}\.sock$/.test(name);
 
 /** A sticky folder that everybody may write to, as /tmp is, and all that has been started, gone afterwards. */
 class Shared implements AsyncDisposable {
@@ -183,7 +185,7 @@ test.skipIf(!isRoot).each([
     run.child.stdin?.write('go\n');
     await run.wrote(/"phase":"spawned"/);
     expect(readdirSync(precious).sort()).toEqual(names);
-    const link = await run.wrote(/^(\/.*\/link\.sock)$/m);
+    const link = await run.wrote(/^(\/.*\/link[^/\s]*\.sock)$/m);
     await run.wrote(/"phase":"ready"/);
     const folder = lstatSync(dirname(link));
     expect([folder.uid, (folder.mode & 0o777).toString(8)]).toEqual(user === null ? [0, '711'] : [user.uid, '700']);
@@ -230,7 +232,7 @@ class LongHome {
   async links(count: number): Promise<readonly string[]> {
     const file = join(this.path, 'logs/api:0.log');
     return until(`${count} lines of the app`, () => {
-      const lines = existsSync(file) ? readFileSync(file, 'utf8').match(/\/\S*link\.sock/g) : null;
+      const lines = existsSync(file) ? readFileSync(file, 'utf8').match(/\/\S*link[^/\s]*\.sock/g) : null;
       return lines !== null && lines.length >= count ? lines : undefined;
     });
   }
@@ -319,7 +321,7 @@ test.skipIf(!isRoot).each([
     const sleep = ['run', '--log-format', 'json', '--', '/bin/sh', '-c', 'echo "$GSUP_LINK"; exec sleep 1000'];
     const begin = async () => {
       const run = shared.start([NODE, join(ROOT, 'bin/gsup.js'), ...sleep], user);
-      const link = await run.wrote(/^(\/.*\/link\.sock)$/m);
+      const link = await run.wrote(/^(\/.*\/link[^/\s]*\.sock)$/m);
       return { run, folder: dirname(link), service: Number(await run.wrote(/"phase":"spawned".*?"pid":(\d+)/)) };
     };
     const killed = await begin();
@@ -359,7 +361,7 @@ test.skipIf(!isRoot).each([
       expect(readdirSync(foreign)).toEqual(['owner']);
       expect(readdirSync(open)).toEqual(['owner']);
       expect(readdirSync(filled)).toContain('notes');
-      expect(readdirSync(living.folder)).toContain('link.sock');
+      expect(readdirSync(living.folder).some(isLink)).toBe(true);
       for (const { run } of [living, next]) {
         run.child.kill('SIGTERM');
         await run.ended();
@@ -389,7 +391,7 @@ test.skipIf(!isRoot)(
     writeFileSync(config, JSON.stringify({ services: { web } }));
     const run = shared.start(gsupAfterWord(['run', '-c', config], '0'), null);
     run.child.stdin?.write('go\n');
-    const link = await run.wrote(/(\/\S*\/link\.sock)/);
+    const link = await run.wrote(/(\/\S*\/link[^/\s]*\.sock)/);
     const modeOf = (path: string) => [lstatSync(path).uid, (lstatSync(path).mode & 0o777).toString(8)];
     expect(modeOf(dirname(link))).toEqual([0, '711']);
     expect(modeOf(join(dirname(link), 'listen.cjs'))).toEqual([0, '644']);
@@ -434,3 +436,24 @@ test.skipIf(!isRoot)('a home below a folder that root has left open to others is
   const { reason } = await home.record('notice');
   expect(reason).toBe(`the home can be replaced by users who may change ${home.folder}`);
 });
+
+test.skipIf(!isRoot)(
+  "another user finds the link of root's daemon nowhere, and it stays the same over a kill -9",
+  async () => {
+    await using home = new Home();
+    await home.ok(['start', '--name', 'api', '--', 'sleep', '1000']);
+    const linkOf = async (name: string) => {
+      const { pid } = await home.instance(name);
+      return /GSUP_LINK=([^\0]*)/.exec(readFileSync(`/proc/${pid}/environ`, 'utf8'))?.[1] ?? '';
+    };
+    const link = await linkOf('api:0');
+    expect(isLink(basename(link))).toBe(true);
+    expect(statSync(link).isSocket()).toBe(true);
+    // Neither by its folder, nor by the names of sockets that the kernel shows to every user.
+    expect(statSync(dirname(link)).mode & 0o777).toBe(0o711);
+    expect(readFileSync('/proc/net/unix', 'utf8')).not.toContain(basename(link));
+    await home.killDaemon();
+    await home.ok(['start', '--name', 'web', '--', 'sleep', '1000']);
+    expect(await linkOf('web:0')).toBe(link);
+  },
+);

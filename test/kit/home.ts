@@ -290,7 +290,7 @@ export class Home implements AsyncDisposable {
       const link = this.#linkFolder();
       return (
         environment.includes(`GSUP_HOME=${this.path}`) ||
-        (link !== null && environment.includes(`GSUP_LINK=${link}/link.sock`))
+        (link !== null && environment.some((variable) => variable.startsWith(`GSUP_LINK=${link}/`)))
       );
     } catch {
       return false;
