@@ -501,7 +501,7 @@ function leftovers(rows) {
       .map(({ pid }) => linkOf(pid))
       .filter((path) => path !== null),
   );
-  const living = new Set(rows.filter(({ pid }) => pid !== null).map(({ id }) => id.slice(0, 13)));
+  const living = new Set(rows.filter(({ pid }) => pid !== null).flatMap(({ id }) => [id.slice(0, 13), id.slice(-12)]));
   for (const link of links) {
     for (const file of attempt(() => readdirSync(dirname(link))) ?? [])
       if (/^[nr]-/.test(file) && !living.has(file.slice(2))) wrong.push(`beside the link ${file} is left`);
@@ -619,7 +619,9 @@ async function end(fresh) {
   for (const { pid, command } of ours()) problems.add(`after the last gsup kill ${pid} (${command}) is left`);
   for (const entry of readdirSync(home, { recursive: true })) {
     const stat = lstatSync(join(home, entry));
-    if (stat.isFIFO() || stat.isSocket()) problems.add(`${stat.isFIFO() ? 'a FIFO' : 'a socket'} is left: ${entry}`);
+    // The lock stays: its number tells the next daemon which one was the last.
+    if ((stat.isFIFO() || stat.isSocket()) && !/^lock\.\d+$/.test(entry))
+      problems.add(`${stat.isFIFO() ? 'a FIFO' : 'a socket'} is left: ${entry}`);
     if (entry.endsWith('.tmp') || entry.endsWith('.rest')) problems.add(`a file is left: ${entry}`);
   }
   for (const cgroup of cgroups()) problems.add(`a cgroup is left: ${cgroup}`);

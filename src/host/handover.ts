@@ -270,5 +270,5 @@ function ownPath({ linkPath, token, spec }: SpawnRequest, kind: string): string 
     });
   }
   // Every user can read the path of a socket (/proc/net/unix): that of the other must not follow from it.
-  return join(dirname(linkPath), `${kind}-${kind === 'n' ? token.slice(0, 13) : token.slice(-13)}`);
+  return join(dirname(linkPath), `${kind}-${kind === 'n' ? token.slice(0, 13) : token.slice(-12)}`);
 }

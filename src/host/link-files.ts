@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 
 /** `owner` says whose it is, `l` is a link that does not listen yet, `n-` and `r-` are sockets and FIFOs of runs, by their tokens. */
-const FILES = /^(link(-[0-9a-f]{16})?\.sock|l|owner|listen\.cjs(\.[0-9a-f]{8})?|[nr]-[0-9a-f]{8}-[0-9a-f]{4})$/;
+const FILES =
+  /^(link(-[0-9a-f]{16})?\.sock|l|owner|listen\.cjs(\.[0-9a-f]{8})?|n-[0-9a-f]{8}-[0-9a-f]{4}|r-[0-9a-f]{12})$/;
 
 export const OWNER_FILE = 'owner';
 
