@@ -273,7 +273,7 @@ test.concurrent('what ended while no daemon watched is unknown, never invented',
   await home.gone(pid);
   await home.ok(['ls']);
   await home.record('exited', 'api:0');
-  await home.record('spawned', 'api:0', 2);
+  await home.record('ready', 'api:0', 2);
   expect((await whyOf(home, 'api')).cause).toMatchObject({
     kind: 'unknown',
     sentence: expect.stringMatching(/: it ended when no daemon watched: how, nobody was there to be told$/),
